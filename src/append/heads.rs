@@ -1,0 +1,410 @@
+//! Which chain a row goes into, and after which entry.
+//!
+//! Per transaction and table this remembers the chains whose lock is held, and for each the entry that was last seen to
+//! be stored (`head`) and the row that our trigger made last but that may not be stored yet (`flight`). What is
+//! remembered is a guess until the index confirms it:
+//!
+//! * A row that our trigger made may never land: ON CONFLICT DO NOTHING, a later trigger that returns NULL. When the
+//!   same statement comes again, or has ended, the index says whether it landed; if not, its seq is given out again.
+//! * While the statement that made it still runs, another statement that is nested in it (from a CHECK, domain, policy
+//!   or index expression) cannot know, and takes another chain.
+//! * A rollback to a savepoint gives back the locks taken since, and the rows: heads are looked up again, chains whose
+//!   lock was taken inside are forgotten. Rows in flight of statements that began before the savepoint stay known.
+//! * Across transactions only a hint stays: a chain and its last entry. It costs two probes to confirm.
+//!
+//! The head of a chain nobody remembers is the highest visible entry in the index. After a large rollback that scan
+//! would walk all the dead entries, so it gives up early and the head is found by doubling and halving, which a chain
+//! without gaps allows.
+
+use super::plan::Plan;
+use crate::error::Error;
+use crate::pg::context::{self, End, Statement};
+use crate::pg::index::{ChainIndex, Found, Last};
+use crate::pg::lock::ChainLock;
+use crate::pg::trigger::Insert;
+use notary_core::digest::Digest;
+use pgrx::pg_sys;
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+/// The place of a new entry.
+#[derive(Clone, Copy)]
+pub struct Next {
+    pub chain: u32,
+    pub seq: u64,
+    pub prev: Digest,
+}
+
+/// An entry that is stored; seq 0 stands for the header.
+#[derive(Clone, Copy)]
+struct Head {
+    seq: u64,
+    hash: Digest,
+}
+
+/// A row our trigger made that may or may not be stored.
+#[derive(Clone, Copy)]
+struct Flight {
+    hash: Digest,
+    caller: usize,
+    statement: Statement,
+}
+
+/// A chain whose lock this transaction holds.
+struct Held {
+    chain: u32,
+    /// The subtransaction that the lock belongs to.
+    sub: u32,
+    /// None: must be looked up.
+    head: Option<Head>,
+    flight: Option<Flight>,
+}
+
+/// The chain that this backend wrote to last, and its last entry as far as known.
+#[derive(Clone, Copy)]
+struct Hint {
+    chain: u32,
+    head: Option<Head>,
+}
+
+#[derive(Default)]
+struct Heads {
+    held: Vec<Held>,
+    hint: Option<Hint>,
+    /// The statements under way that have called, so that each is watched once and not for every row.
+    watched: Vec<(usize, Statement)>,
+}
+
+/// A backend that has written to more logs than this forgets the hints of all.
+const MAX_HINTS: usize = 10_000;
+/// Dead entries at a chain's end that are looked at one by one.
+const MAX_DEAD: u32 = 64;
+
+thread_local! {
+    static HEADS: RefCell<HashMap<pg_sys::Oid, Heads>> = RefCell::default();
+}
+
+pub fn init() {
+    context::on_transaction_end(on_end);
+}
+
+/// Forgets what is known of a table's heads; the locks stay.
+pub fn forget(table: pg_sys::Oid) {
+    HEADS.with_borrow_mut(|all| {
+        if let Some(heads) = all.get_mut(&table) {
+            heads.hint = None;
+            for held in &mut heads.held {
+                held.head = None;
+            }
+        }
+    });
+}
+
+/// Remembers that a row with this place and hash is on its way to the table.
+pub fn on_its_way(plan: &Plan, row: &Insert, next: Next, hash: Digest) {
+    let caller = row.caller();
+    HEADS.with_borrow_mut(|all| {
+        let Some(heads) = all.get_mut(&plan.table) else {
+            return;
+        };
+        let statement = heads.statement(caller, row);
+        if let Some(held) = heads.held.iter_mut().find(|h| h.chain == next.chain) {
+            held.head = Some(Head {
+                seq: next.seq - 1,
+                hash: next.prev,
+            });
+            held.flight = Some(Flight {
+                hash,
+                caller,
+                statement,
+            });
+        }
+    });
+}
+
+/// The place of the next entry, on a chain whose lock this transaction holds from now on.
+pub fn next(plan: &Plan, row: &Insert) -> Result<Next, Error> {
+    let table = row.table();
+    let mut index = ChainIndex::open(&table, plan.index, plan.columns);
+    let mut taken = Taken::of(plan.table);
+    taken.heads.next(plan, row.caller(), &mut index)
+}
+
+/// A table's heads, out of the map while PostgreSQL is called (so that no borrow is open then), and back in it at the
+/// end, also when an error unwinds: rows in flight of statements around the failed one must stay known.
+struct Taken {
+    table: pg_sys::Oid,
+    heads: Heads,
+}
+
+impl Taken {
+    fn of(table: pg_sys::Oid) -> Self {
+        let heads = HEADS.with_borrow_mut(|all| {
+            if all.len() > MAX_HINTS {
+                all.retain(|oid, heads| *oid == table || !heads.held.is_empty());
+            }
+            all.remove(&table).unwrap_or_default()
+        });
+        Self { table, heads }
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        let heads = std::mem::take(&mut self.heads);
+        HEADS.with_borrow_mut(|all| all.insert(self.table, heads));
+    }
+}
+
+impl Heads {
+    /// The watch over the statement that calls. One address serves one statement at a time.
+    fn statement(&mut self, caller: usize, row: &Insert) -> Statement {
+        let known = self.watched.iter().find(|(c, s)| *c == caller && s.running());
+        if let Some((_, statement)) = known {
+            return *statement;
+        }
+        self.watched.retain(|(_, statement)| statement.running());
+        let statement = row.watch_statement();
+        self.watched.push((caller, statement));
+        statement
+    }
+
+    fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
+        for held in &mut self.held {
+            if let Some(next) = held.next(plan, caller, index) {
+                return Ok(next);
+            }
+        }
+        self.another_chain(plan, index)
+    }
+
+    /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
+    fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
+        let hint = self
+            .hint
+            .filter(|h| (plan.first_chain..=plan.last_chain).contains(&h.chain));
+        let first = hint.map(|h| h.chain);
+        let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
+        let mut damaged = 0_u32;
+        for chain in first.into_iter().chain(rest) {
+            if self.held.iter().any(|h| h.chain == chain) || !lock(plan, chain).try_acquire() {
+                continue;
+            }
+            let remembered = hint.filter(|h| h.chain == chain).and_then(|h| h.head);
+            if let Some(next) = self.hold(plan, chain, remembered, index) {
+                return Ok(next);
+            }
+            damaged += 1;
+        }
+        self.wait(plan, index, damaged)
+    }
+
+    /// All chains that max_chains (or the format) allows are taken.
+    fn wait(&mut self, plan: &Plan, index: &mut ChainIndex<'_>, damaged: u32) -> Result<Next, Error> {
+        let table = || crate::pg::relation::Rel::open(plan.table, pg_sys::NoLock).qualified();
+        if let (Some(max_chains), false) = (plan.max_chains, self.held.is_empty()) {
+            return Err(Error::NestedInsert {
+                table: table(),
+                max_chains,
+            });
+        }
+        let count = plan.last_chain.saturating_sub(plan.first_chain).saturating_add(1);
+        if plan.last_chain < plan.first_chain || damaged >= count {
+            let why = format!(
+                "The chains {} to {} are damaged or used up.",
+                plan.first_chain, plan.last_chain
+            );
+            return Err(Error::NoChain { table: table(), why });
+        }
+        // Spread the waiting over the chains by backend, so that a long transaction stops its share only.
+        let start = context::process_id() % count;
+        for offset in 0..count {
+            let chain = plan.first_chain + (start + offset) % count;
+            lock(plan, chain).acquire();
+            if let Some(next) = self.hold(plan, chain, None, index) {
+                return Ok(next);
+            }
+        }
+        Err(Error::NoChain {
+            table: table(),
+            why: "Every chain is damaged.".into(),
+        })
+    }
+
+    /// Notes that the chain's lock is held and finds its head; None when the chain is damaged at its end.
+    fn hold(&mut self, plan: &Plan, chain: u32, remembered: Option<Head>, index: &mut ChainIndex<'_>) -> Option<Next> {
+        let head = confirm(remembered, chain, index).or_else(|| look_up(plan, chain, index))?;
+        self.held.push(Held {
+            chain,
+            sub: context::subtransaction(),
+            head: Some(head),
+            flight: None,
+        });
+        Some(after(chain, head))
+    }
+}
+
+impl Held {
+    /// The next place on this chain, or None when it cannot be used now.
+    fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Option<Next> {
+        let head = match self.head {
+            Some(head) => head,
+            None if self.in_flight_elsewhere(caller) => return None,
+            None => look_up(plan, self.chain, index)?,
+        };
+        let Some(flight) = self.flight else {
+            self.head = Some(head);
+            return Some(after(self.chain, head));
+        };
+        let landed = probe(index, self.chain, head.seq + 1).filter(|found| !found.speculative);
+        let head = match landed {
+            Some(found) => Head {
+                seq: head.seq + 1,
+                hash: found.hash?,
+            },
+            None if self.in_flight_elsewhere(caller) => return None,
+            None => head,
+        };
+        debug_assert!(
+            landed.is_none() || head.hash == flight.hash,
+            "what landed is what was made"
+        );
+        self.flight = None;
+        self.head = Some(head);
+        Some(after(self.chain, head))
+    }
+
+    /// Is a row under way that was made by another statement than the caller's, which has not ended?
+    fn in_flight_elsewhere(&self, caller: usize) -> bool {
+        self.flight.is_some_and(|f| f.caller != caller && f.statement.running())
+    }
+}
+
+fn lock(plan: &Plan, chain: u32) -> ChainLock {
+    ChainLock::new(plan.table, u16::try_from(chain).unwrap_or(u16::MAX)) // MAX_CHAIN bounds the plan's chains
+}
+
+fn after(chain: u32, head: Head) -> Next {
+    Next {
+        chain,
+        seq: head.seq + 1,
+        prev: head.hash,
+    }
+}
+
+fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
+    index.get(i32::try_from(chain).ok()?, i64::try_from(seq).ok()?)
+}
+
+/// The remembered head, if it is stored and nothing follows it.
+fn confirm(remembered: Option<Head>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+    let head = remembered.filter(|h| h.seq > 0)?;
+    let stored = probe(index, chain, head.seq)?.hash == Some(head.hash);
+    (stored && probe(index, chain, head.seq + 1).is_none()).then_some(head)
+}
+
+/// The head of a chain that nothing is known of; None when its last entry is damaged.
+fn look_up(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+    let found = match index.last(i32::try_from(chain).ok()?, MAX_DEAD) {
+        Last::Entry(found) => found,
+        Last::None => {
+            return Some(Head {
+                seq: 0,
+                hash: plan.header_hash,
+            });
+        }
+        Last::GaveUp => match search(chain, index)? {
+            0 => {
+                return Some(Head {
+                    seq: 0,
+                    hash: plan.header_hash,
+                });
+            }
+            seq => probe(index, chain, seq)?,
+        },
+    };
+    // Room for one more, and a hash to go on from: anything else was put there by somebody else.
+    let seq = u64::try_from(found.seq)
+        .ok()
+        .filter(|seq| (1..i64::MAX as u64).contains(seq))?;
+    Some(Head { seq, hash: found.hash? })
+}
+
+/// The highest visible seq by doubling and halving, 0 for an empty chain; None when the chain turns out to have a gap,
+/// which only tampering makes.
+fn search(chain: u32, index: &mut ChainIndex<'_>) -> Option<u64> {
+    let mut above = 1_u64;
+    while probe(index, chain, above).is_some() {
+        above = above.checked_mul(2).filter(|n| *n < 1 << 62)?;
+    }
+    let mut below = above / 2;
+    while above - below > 1 {
+        let middle = below + (above - below) / 2;
+        if probe(index, chain, middle).is_some() {
+            below = middle
+        } else {
+            above = middle
+        }
+    }
+    let beyond = (1..40).any(|bit| probe(index, chain, below + (1 << bit)).is_some());
+    (!beyond).then_some(below)
+}
+
+fn on_end(end: End) {
+    HEADS.with(|all| {
+        // A borrow cannot be open here: none is held across a call into PostgreSQL.
+        let Ok(mut all) = all.try_borrow_mut() else {
+            return;
+        };
+        for heads in all.values_mut() {
+            heads.on_end(end);
+        }
+    });
+}
+
+impl Heads {
+    fn on_end(&mut self, end: End) {
+        match end {
+            End::Committed => {
+                if let Some(held) = self.held.first() {
+                    self.hint = Some(Hint {
+                        chain: held.chain,
+                        head: held.last_made(),
+                    });
+                }
+                self.held.clear();
+            }
+            End::RolledBack | End::Prepared => {
+                if let Some(held) = self.held.first() {
+                    self.hint = Some(Hint {
+                        chain: held.chain,
+                        head: None,
+                    });
+                }
+                self.held.clear();
+            }
+            End::SubReleased { sub, parent } => {
+                for held in self.held.iter_mut().filter(|h| h.sub == sub) {
+                    held.sub = parent;
+                }
+            }
+            End::SubRolledBack { sub } => {
+                self.held.retain(|h| h.sub != sub);
+                for held in &mut self.held {
+                    held.head = None;
+                }
+            }
+        }
+    }
+}
+
+impl Held {
+    /// The newest entry that may be stored: a guess for the next transaction to confirm.
+    fn last_made(&self) -> Option<Head> {
+        let head = self.head?;
+        Some(self.flight.map_or(head, |flight| Head {
+            seq: head.seq + 1,
+            hash: flight.hash,
+        }))
+    }
+}

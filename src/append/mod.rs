@@ -1,0 +1,118 @@
+//! The write path: a BEFORE INSERT row trigger gives every row its place in a chain and its hash.
+//!
+//! Invariants:
+//! * A row's line is made from the values it will be stored with: this trigger is the last one (names sort by bytes), and
+//!   nothing here changes any column but ours.
+//! * A chain has one writing transaction at a time (`pg::lock`), which keeps it to its end; so a chain's entries are
+//!   committed in order, and a crash or a rollback takes away a suffix at most.
+//! * Writers never wait for each other, unless `max_chains` says so.
+//! * Nothing remembered here is believed without a look at the index (`heads`): the table is the only truth.
+
+mod heads;
+mod plan;
+
+use crate::error::{Error, OrRaise as _};
+use crate::gucs;
+use crate::pg::entry::entry_point;
+use crate::pg::trigger::Insert;
+use crate::pg::{context, inval};
+use notary_core::digest::Digest;
+use notary_core::line::{self, Place};
+use pgrx::pg_sys;
+use std::cell::RefCell;
+
+/// What is kept from call to call to save allocations.
+#[derive(Default)]
+struct Buffers {
+    values: Vec<pg_sys::Datum>,
+    nulls: Vec<bool>,
+    line: Vec<u8>,
+}
+
+/// A line's buffer is given back to the allocator when one long row made it larger than this.
+const KEEP_LINE_BUFFER: usize = 1 << 20;
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Registers the callbacks; once per backend.
+pub fn init() {
+    inval::init();
+    heads::init();
+}
+
+entry_point!(notary_append, pg_finfo_notary_append, append);
+
+fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    let buffers = BUFFERS.take();
+    let Some(mut row) = Insert::new(fcinfo, buffers.values, buffers.nulls) else {
+        Error::Installation {
+            message: "notary.append() was not called as a BEFORE INSERT row trigger".into(),
+            hint: "Use notary.protect(table) to make a table a log.".into(),
+        }
+        .raise()
+    };
+    let mut line = buffers.line;
+    let (tuple, values, nulls) = match chain_row(&mut row, &mut line).or_raise() {
+        Outcome::Chained => row.changed(),
+        Outcome::Kept => row.unchanged(),
+    };
+    line.clear();
+    line.shrink_to(KEEP_LINE_BUFFER);
+    BUFFERS.set(Buffers { values, nulls, line });
+    tuple
+}
+
+enum Outcome {
+    Chained,
+    Kept,
+}
+
+fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
+    let plan = plan::get(row)?;
+    let mut plan = plan.borrow_mut();
+    if let Some(index) = plan.columns.all().into_iter().find(|i| !row.nulls()[*i]) {
+        if context::replica_role() || (gucs::restore() && context::superuser()) {
+            // The row may be any entry of any chain: what is remembered of this table's chains is void.
+            heads::forget(row.table_oid());
+            return Ok(Outcome::Kept);
+        }
+        return Err(Error::ValuesSupplied {
+            table: row.table().qualified(),
+            column: plan.column_name(index),
+        });
+    }
+    let next = heads::next(&plan, row)?;
+    let time = context::clock();
+    let place = Place {
+        log: plan.log,
+        segment: plan.segment,
+        chain: next.chain,
+        seq: next.seq,
+        time,
+        prev: next.prev,
+    };
+    line.clear();
+    line::begin(line, &place);
+    plan.write_row(line, row)?;
+    line::end(line);
+    if line.len() > line::MAX_LINE {
+        return Err(Error::LineTooLong);
+    }
+    let hash = Digest::of(line);
+    let columns = plan.columns;
+    row.set(
+        columns.chain,
+        pg_sys::Datum::from(i32::try_from(next.chain).unwrap_or(i32::MAX)),
+    );
+    row.set(
+        columns.seq,
+        pg_sys::Datum::from(i64::try_from(next.seq).unwrap_or(i64::MAX)),
+    );
+    row.set(columns.time, pg_sys::Datum::from(time));
+    row.set_bytes(columns.prev, next.prev.as_bytes());
+    row.set_bytes(columns.hash, hash.as_bytes());
+    heads::on_its_way(&plan, row, next, hash);
+    Ok(Outcome::Chained)
+}

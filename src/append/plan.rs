@@ -1,0 +1,115 @@
+//! What is known of a table that rows are chained in: its segment, its columns, its index. Kept per backend, dropped
+//! when the relcache says that the table's definition changed.
+
+use crate::error::Error;
+use crate::log::Segment;
+use crate::pg::index;
+use crate::pg::inval;
+use crate::pg::row::{NotaryColumns, RowWriter};
+use crate::pg::trigger::Insert;
+use notary_core::digest::Digest;
+use notary_core::id::LogId;
+use pgrx::pg_sys;
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::Rc;
+
+/// How to chain a row of one table.
+pub struct Plan {
+    /// The table.
+    pub table: pg_sys::Oid,
+    /// The log.
+    pub log: LogId,
+    /// The segment being written.
+    pub segment: u32,
+    /// Its first chain.
+    pub first_chain: u32,
+    /// Its last chain, by max_chains or by the format's cap.
+    pub last_chain: u32,
+    /// max_chains, if there is one.
+    pub max_chains: Option<u32>,
+    /// What the first entry of each chain has as prev.
+    pub header_hash: Digest,
+    /// Where our columns are.
+    pub columns: NotaryColumns,
+    /// The unique index over (notary_chain, notary_seq).
+    pub index: pg_sys::Oid,
+    writer: RowWriter,
+    names: Vec<(usize, String)>,
+}
+
+type Shared = Rc<RefCell<Plan>>;
+
+thread_local! {
+    static PLANS: RefCell<HashMap<pg_sys::Oid, Shared>> = RefCell::default();
+    static SEEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The plan for the table of this row, made anew after any change of the table's definition.
+pub fn get(row: &Insert) -> Result<Shared, Error> {
+    if SEEN.get() != inval::epoch() {
+        SEEN.set(inval::epoch());
+        let dirty = inval::take_dirty();
+        PLANS.with_borrow_mut(|plans| match dirty {
+            None => plans.clear(),
+            Some(dirty) => plans.retain(|table, _| !dirty.contains(table)),
+        });
+    }
+    let table = row.table_oid();
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&table).cloned()) {
+        return Ok(plan);
+    }
+    let plan = Rc::new(RefCell::new(Plan::make(row)?));
+    PLANS.with_borrow_mut(|plans| plans.insert(table, plan.clone()));
+    Ok(plan)
+}
+
+impl Plan {
+    fn make(row: &Insert) -> Result<Self, Error> {
+        let table = row.table();
+        let damaged = |why: String| Error::BadTrigger {
+            table: table.qualified(),
+            why,
+        };
+        let segment = Segment::parse(&row.args()).map_err(damaged)?;
+        let columns = NotaryColumns::of(&table).ok_or_else(|| damaged("A notary_* column is missing.".into()))?;
+        let index = index::chain_index(&table, &columns).ok_or_else(|| {
+            damaged("The unique index over (notary_chain, notary_seq) is missing or not valid.".into())
+        })?;
+        let header = segment.current();
+        let cap = notary_core::chain::MAX_CHAIN;
+        let last_chain = segment
+            .max_chains
+            .map_or(cap, |n| header.first_chain.saturating_add(n - 1).min(cap));
+        Ok(Self {
+            table: table.oid(),
+            log: header.log,
+            segment: header.segment,
+            first_chain: header.first_chain,
+            last_chain,
+            max_chains: segment.max_chains,
+            header_hash: header.hash(),
+            columns,
+            index,
+            writer: RowWriter::of(&table)?,
+            names: table
+                .columns()
+                .into_iter()
+                .filter_map(|c| usize::try_from(c.number - 1).ok().map(|i| (i, c.name)))
+                .collect(),
+        })
+    }
+
+    /// Appends the members of `row`.
+    pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Insert) -> Result<(), Error> {
+        self.writer.write_insert(line, row)
+    }
+
+    /// The name of the column at an index.
+    pub fn column_name(&self, index: usize) -> String {
+        self.names
+            .iter()
+            .find(|(i, _)| *i == index)
+            .map_or_else(String::new, |(_, name)| name.clone())
+    }
+}

@@ -1,0 +1,146 @@
+//! A digest: 32 bytes of SHA-256, the only hash in the log.
+//!
+//! Its one spelling is 64 lower-case hex digits; every other spelling is refused.
+
+use std::fmt;
+use std::str::FromStr;
+
+use sha2::{Digest as _, Sha256};
+
+/// SHA-256 of something: a line, a header line, later a node of the tree.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+/// A text is not 64 lower-case hex digits.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotADigest;
+
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+impl Digest {
+    /// Wraps 32 bytes that are a digest already.
+    #[must_use]
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// SHA-256 of `bytes`.
+    #[must_use]
+    pub fn of(bytes: &[u8]) -> Self {
+        Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digest that a `bytea` holds; `None` unless it has exactly 32 bytes.
+    #[must_use]
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+        bytes.try_into().ok().map(Self)
+    }
+
+    /// The 32 bytes.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
+    /// Appends the 64 lower-case hex digits.
+    pub fn write_hex(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.hex());
+    }
+
+    fn hex(self) -> [u8; 64] {
+        let mut hex = [0; 64];
+        for (pair, byte) in hex.chunks_exact_mut(2).zip(self.0) {
+            pair.copy_from_slice(&hex_pair(byte));
+        }
+        hex
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&String::from_utf8_lossy(&self.hex()))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+impl FromStr for Digest {
+    type Err = NotADigest;
+
+    /// Reads 64 lower-case hex digits, nothing else.
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let mut bytes = [0; 32];
+        if text.len() != 64 {
+            return Err(NotADigest);
+        }
+        for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+            // A chunk has exactly 2 bytes.
+            *byte = nibble(pair[0]).ok_or(NotADigest)? << 4 | nibble(pair[1]).ok_or(NotADigest)?;
+        }
+        Ok(Self(bytes))
+    }
+}
+
+impl fmt::Display for NotADigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a digest of 64 lower-case hex digits")
+    }
+}
+
+impl std::error::Error for NotADigest {}
+
+/// The two lower-case hex digits of a byte.
+pub(crate) const fn hex_pair(byte: u8) -> [u8; 2] {
+    // A nibble is at most 15.
+    [HEX[(byte >> 4) as usize], HEX[(byte & 15) as usize]]
+}
+
+/// The value of one lower-case hex digit.
+pub(crate) const fn nibble(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ABC: &str = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+
+    #[test]
+    fn sha_256_of_abc_is_the_published_one() {
+        assert_eq!(Digest::of(b"abc").to_string(), ABC);
+    }
+
+    #[test]
+    fn hex_is_written_and_read_back() {
+        let mut out = Vec::new();
+        Digest::of(b"abc").write_hex(&mut out);
+        assert_eq!(out, ABC.as_bytes());
+        assert_eq!(ABC.parse(), Ok(Digest::of(b"abc")));
+    }
+
+    #[test]
+    fn any_other_spelling_is_refused() {
+        let long = format!("{ABC}0");
+        let upper = ABC.to_uppercase();
+        let prefixed = format!("\\x{}", &ABC[2..]);
+        for text in ["", &ABC[1..], &long, &upper, &prefixed, &ABC.replace('b', "é")] {
+            assert_eq!(text.parse::<Digest>(), Err(NotADigest), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_32_bytes_are_a_digest() {
+        assert_eq!(Digest::from_slice(&[7; 31]), None);
+        assert_eq!(Digest::from_slice(&[7; 33]), None);
+        assert_eq!(Digest::from_slice(&[7; 32]), Some(Digest::new([7; 32])));
+    }
+}

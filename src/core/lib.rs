@@ -1,0 +1,32 @@
+//! The pure core of `pg_notary`: what a line looks like, what it hashes to, and what a verifier
+//! concludes from the rows of a log.
+//!
+//! | module | noun |
+//! |---|---|
+//! | [`digest`] | 32 bytes of SHA-256 |
+//! | [`id`] | the uuid of a log |
+//! | [`time`] | PostgreSQL's timestamps as text |
+//! | [`line`](mod@line) | the canonical line of an entry: writing it and reading it strictly |
+//! | [`header`] | the line that opens a segment |
+//! | [`finding`] | what verification reports |
+//! | [`chain`] | the two passes of verification: tally and walk |
+//!
+//! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
+//! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
+//! independent verifier share nothing but this.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
+
+pub mod chain;
+pub mod digest;
+pub mod finding;
+pub mod header;
+pub mod id;
+pub mod line;
+pub mod time;
+
+pub use digest::Digest;
+pub use finding::{Finding, Notice, Problem, Remark};
+pub use header::{Header, HeaderError};
+pub use id::LogId;
+pub use time::Timestamp;

@@ -1,0 +1,175 @@
+//! PostgreSQL's timestamps, written as the format wants them: `2026-11-20T16:07:00.123456Z`.
+//!
+//! A timestamp is a count of microseconds since 2000-01-01 00:00 (UTC for `timestamptz`) in the
+//! proleptic Gregorian calendar, as PostgreSQL stores it; the two ends of `i64` are the infinities.
+//! Always six decimals, at least four digits of year, BC years counted from 1 with the suffix ` BC`
+//! (after `Z`). Every `i64` has exactly one spelling, and only that one is read.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// Microseconds since 2000-01-01 00:00 UTC; `i64::MIN` is `-infinity`, `i64::MAX` is `infinity`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
+pub struct Timestamp(pub i64);
+
+/// A text is not the canonical spelling of a timestamp.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NotATimestamp;
+
+const MICROS_PER_DAY: i64 = 86_400_000_000;
+/// Days from 0000-03-01, where the calendar arithmetic starts, to 2000-01-01.
+const EPOCH: i64 = 730_425;
+/// Days in 400 years, after which the calendar repeats.
+const DAYS_PER_ERA: i64 = 146_097;
+
+impl Timestamp {
+    /// Neither of the infinities.
+    #[must_use]
+    pub const fn is_finite(self) -> bool {
+        self.0 != i64::MIN && self.0 != i64::MAX
+    }
+}
+
+/// Appends a `timestamptz` without quotes: `2026-11-20T16:07:00.123456Z`, `0044-03-15T00:00:00.000000Z BC`, `infinity`.
+pub fn write_timestamptz(out: &mut Vec<u8>, t: i64) {
+    write(out, t, b"Z");
+}
+
+/// Appends a `timestamp` without quotes: the same without `Z`.
+pub fn write_timestamp(out: &mut Vec<u8>, t: i64) {
+    write(out, t, b"");
+}
+
+/// Reads what [`write_timestamptz`] writes, and no other spelling of it.
+#[must_use]
+pub fn parse_timestamptz(text: &str) -> Option<i64> {
+    let t = match text {
+        "infinity" => i64::MAX,
+        "-infinity" => i64::MIN,
+        _ => parse_finite(text.as_bytes())?,
+    };
+    // One check instead of many: whatever was read must be spelt just so.
+    let mut canonical = Vec::with_capacity(text.len());
+    write_timestamptz(&mut canonical, t);
+    (canonical == text.as_bytes()).then_some(t)
+}
+
+fn write(out: &mut Vec<u8>, t: i64, zone: &[u8]) {
+    match t {
+        i64::MIN => return out.extend_from_slice(b"-infinity"),
+        i64::MAX => return out.extend_from_slice(b"infinity"),
+        _ => {}
+    }
+    let (year, month, day) = date(t.div_euclid(MICROS_PER_DAY));
+    let micros = t.rem_euclid(MICROS_PER_DAY);
+    let seconds = micros / 1_000_000;
+    let before_christ = year < 1;
+    write_digits::<4>(out, if before_christ { 1 - year } else { year });
+    out.push(b'-');
+    write_digits::<2>(out, month);
+    out.push(b'-');
+    write_digits::<2>(out, day);
+    out.push(b'T');
+    write_digits::<2>(out, seconds / 3600);
+    out.push(b':');
+    write_digits::<2>(out, seconds / 60 % 60);
+    out.push(b':');
+    write_digits::<2>(out, seconds % 60);
+    out.push(b'.');
+    write_digits::<6>(out, micros % 1_000_000);
+    out.extend_from_slice(zone);
+    if before_christ {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// Year (0 is 1 BC), month and day of a day number counted from 2000-01-01.
+///
+/// Years are counted from March here, so that the leap day is the last of its year.
+const fn date(days: i64) -> (i64, i64, i64) {
+    let days = days + EPOCH;
+    let era = days.div_euclid(DAYS_PER_ERA);
+    let day_of_era = days.rem_euclid(DAYS_PER_ERA);
+    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
+    let january_or_february = month <= 2;
+    (era * 400 + year_of_era + january_or_february as i64, month, day)
+}
+
+/// The inverse of [`date`]; days and months out of range give some day, which the caller refuses.
+const fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = year - (month <= 2) as i64;
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let from_march = (month + 9) % 12;
+    let day_of_year = (153 * from_march + 2) / 5 + day - 1;
+    era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH
+}
+
+/// Appends a number that is not negative, with zeros in front up to `WIDTH` digits.
+fn write_digits<const WIDTH: usize>(out: &mut Vec<u8>, mut n: i64) {
+    let start = out.len();
+    while n > 0 || out.len() < start + WIDTH {
+        // A remainder of ten, of a number that is not negative, fits a byte.
+        out.push(b'0' + u8::try_from(n % 10).unwrap_or(0));
+        n /= 10;
+    }
+    // `start` was the length before the pushes.
+    out[start..].reverse();
+}
+
+/// Reads `YYYY-MM-DDTHH:MM:SS.ffffffZ` with an optional ` BC`, loosely: the caller compares spellings.
+fn parse_finite(text: &[u8]) -> Option<i64> {
+    let (text, before_christ) = match text.strip_suffix(b" BC") {
+        Some(text) => (text, true),
+        None => (text, false),
+    };
+    let mut numbers = text.strip_suffix(b"Z")?.split(|b| !b.is_ascii_digit()).map(number);
+    let mut next = || numbers.next().flatten();
+    let year = next()?;
+    let (month, day) = (next()?, next()?);
+    let (hour, minute, second, micros) = (next()?, next()?, next()?, next()?);
+    let year = if before_christ { 1 - year } else { year };
+    days(year, month, day)
+        .checked_mul(MICROS_PER_DAY)?
+        .checked_add(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+}
+
+/// A number of at most six digits, so that no arithmetic on it can overflow.
+fn number(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 6 {
+        return None;
+    }
+    Some(digits.iter().fold(0, |n, digit| n * 10 + i64::from(digit - b'0')))
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut out = Vec::with_capacity(32);
+        write_timestamptz(&mut out, self.0);
+        f.write_str(&String::from_utf8_lossy(&out))
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = NotATimestamp;
+
+    fn from_str(text: &str) -> Result<Self, NotATimestamp> {
+        parse_timestamptz(text).map(Self).ok_or(NotATimestamp)
+    }
+}
+
+impl fmt::Display for NotATimestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a timestamp in canonical form")
+    }
+}
+
+impl std::error::Error for NotATimestamp {}

@@ -1,0 +1,326 @@
+//! Every error pg_notary raises itself: one enum, one match to SQLSTATE, message, DETAIL and HINT.
+//!
+//! Messages are lower case without a full stop, DETAIL says the facts, HINT the next step. Values of rows never stand
+//! in any of them.
+
+use pgrx::PgSqlErrorCode;
+use pgrx::pg_sys::panic::ErrorReport;
+
+/// What can go wrong, as users see it.
+#[derive(Debug)]
+pub enum Error {
+    /// The relation is of a kind that cannot be a log.
+    CannotProtect {
+        /// The relation, qualified.
+        table: String,
+        /// What it is.
+        why: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// A column's type is not in the format's list.
+    UnlistedType {
+        /// The table, qualified.
+        table: String,
+        /// The column.
+        column: String,
+        /// Its type.
+        type_name: String,
+    },
+    /// The caller does not own the table.
+    NotOwner {
+        /// The table, qualified.
+        table: String,
+        /// What he tried.
+        what: &'static str,
+    },
+    /// The caller may not read the table.
+    NoSelect {
+        /// The table, qualified.
+        table: String,
+    },
+    /// The table is a log already.
+    AlreadyProtected {
+        /// The table, qualified.
+        table: String,
+    },
+    /// The table is no log.
+    NotALog {
+        /// The relation, qualified.
+        table: String,
+    },
+    /// A partition was named where the partitioned log is meant.
+    IsPartition {
+        /// The partition.
+        table: String,
+        /// The partitioned table at the top.
+        root: String,
+    },
+    /// An argument is out of range or missing.
+    BadArgument {
+        /// The message.
+        message: String,
+        /// The facts.
+        detail: String,
+        /// The next step.
+        hint: String,
+    },
+    /// The database's encoding is not UTF8.
+    NotUtf8Database,
+    /// A stored string is not UTF-8.
+    NotUtf8,
+    /// A line would pass 256 MiB.
+    LineTooLong,
+    /// An INSERT named notary_* values.
+    ValuesSupplied {
+        /// The table, qualified.
+        table: String,
+        /// The first such column.
+        column: String,
+    },
+    /// The append trigger's arguments are not what protect wrote.
+    BadTrigger {
+        /// The table, qualified.
+        table: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// max_chains leaves no chain for an insert nested in another.
+    NestedInsert {
+        /// The table, qualified.
+        table: String,
+        /// The limit.
+        max_chains: u32,
+    },
+    /// No chain can be written to.
+    NoChain {
+        /// The table, qualified.
+        table: String,
+        /// Why.
+        why: String,
+    },
+    /// A command that would change or weaken a log.
+    Refused {
+        /// What was tried, as a command: `DELETE on public.app_audit`.
+        attempt: String,
+        /// The log, qualified.
+        log: String,
+        /// Why it is refused.
+        detail: String,
+        /// What to do instead, beyond unprotecting; may be empty.
+        hint: String,
+    },
+    /// A log is not intact (assert_intact).
+    NotIntact {
+        /// How many logs, findings.
+        summary: String,
+        /// The first finding of each.
+        detail: String,
+    },
+    /// Something of pg_notary's own is missing or damaged.
+    Installation {
+        /// What.
+        message: String,
+        /// The next step.
+        hint: String,
+    },
+    /// An entry that does not exist or that the caller may not see.
+    NoEntry {
+        /// The table, qualified.
+        table: String,
+        /// Its chain.
+        chain: i32,
+        /// Its seq.
+        seq: i64,
+    },
+    /// SPI failed.
+    Spi(String),
+}
+
+struct Parts {
+    code: PgSqlErrorCode,
+    message: String,
+    detail: String,
+    hint: String,
+}
+
+impl Error {
+    /// Raises the error in PostgreSQL.
+    pub fn raise(self) -> ! {
+        let Parts {
+            code,
+            message,
+            detail,
+            hint,
+        } = self.parts();
+        let mut report = ErrorReport::new(code, message, "pg_notary");
+        if !detail.is_empty() {
+            report = report.set_detail(detail);
+        }
+        if !hint.is_empty() {
+            report = report.set_hint(hint);
+        }
+        report.report(pgrx::PgLogLevel::ERROR);
+        // report(ERROR) unwinds; this line is never reached.
+        unreachable!("an ERROR report returned")
+    }
+
+    fn parts(self) -> Parts {
+        use PgSqlErrorCode as Code;
+        let parts = |code, message: String, detail: String, hint: String| Parts {
+            code,
+            message,
+            detail,
+            hint,
+        };
+        match self {
+            Self::CannotProtect { table, why, hint } => {
+                parts(Code::ERRCODE_WRONG_OBJECT_TYPE, format!("{table} cannot become a log"), why, hint)
+            }
+            Self::UnlistedType { table, column, type_name } => parts(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                format!("{table} cannot become a log"),
+                format!("Column \"{column}\" has type {type_name}, whose text is not fixed by pg_notary's format."),
+                format!(
+                    "Give the column a listed type first, for example text: ALTER TABLE {table} ALTER COLUMN {column} \
+                     TYPE text. The README's page \"Types\" has the list."
+                ),
+            ),
+            Self::NotOwner { table, what } => parts(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("must be owner of {table}"),
+                format!("Only the table's owner or a superuser may {what}."),
+                "Ask the owner, or SET ROLE to a role that owns the table.".into(),
+            ),
+            Self::NoSelect { table } => parts(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for table {table}"),
+                "The SELECT privilege on the log is needed.".into(),
+                format!("Its owner can run: GRANT SELECT ON {table} TO your_role."),
+            ),
+            Self::AlreadyProtected { table } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} is protected already"),
+                "Its append trigger is in place.".into(),
+                "SELECT * FROM notary.logs shows every log; notary.unprotect(table, reason) ends a protection.".into(),
+            ),
+            Self::NotALog { table } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} is not a log"),
+                "It has no append trigger of pg_notary.".into(),
+                format!("SELECT notary.protect('{table}') makes it one; SELECT * FROM notary.logs shows every log."),
+            ),
+            Self::IsPartition { table, root } => parts(
+                Code::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("{table} is a partition of {root}"),
+                "A partitioned table is protected as a whole.".into(),
+                format!("Name {root} instead."),
+            ),
+            Self::BadArgument { message, detail, hint } => {
+                parts(Code::ERRCODE_INVALID_PARAMETER_VALUE, message, detail, hint)
+            }
+            Self::NotUtf8Database => parts(
+                Code::ERRCODE_FEATURE_NOT_SUPPORTED,
+                "logs need a database whose encoding is UTF8".into(),
+                "Lines are hashed as UTF-8, so that every reader gets the same bytes.".into(),
+                "Create a database with ENCODING 'UTF8' and put the log there.".into(),
+            ),
+            Self::NotUtf8 => parts(
+                Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
+                "a value is not valid UTF-8".into(),
+                String::new(),
+                "The row cannot be a line of a log; correct the value.".into(),
+            ),
+            Self::LineTooLong => parts(
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                "the row's line would pass 256 MiB".into(),
+                "A line holds all of a row's values as JSON text.".into(),
+                "Store the large value elsewhere and its hash in the log.".into(),
+            ),
+            Self::ValuesSupplied { table, column } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a value for {column} was supplied in an INSERT into the log {table}"),
+                "The notary_* columns are filled in by the database.".into(),
+                "Leave the notary_* columns out of the INSERT, or set them to NULL. To load a dump, a superuser may SET \
+                 LOCAL notary.restore = on; notary.unprotect(table, reason) ends the protection."
+                    .into(),
+            ),
+            Self::BadTrigger { table, why } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("the protection of {table} is damaged"),
+                why,
+                format!(
+                    "SELECT * FROM notary.findings('{table}') says what is wrong; notary.unprotect and notary.protect \
+                     put it in place again."
+                ),
+            ),
+            Self::NestedInsert { table, max_chains } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("an insert into {table} cannot run inside another insert into it"),
+                format!(
+                    "The outer row has its place in a chain but is not stored yet, and max_chains = {max_chains} leaves \
+                     no other chain to this transaction."
+                ),
+                "Insert from an AFTER trigger instead of a CHECK, domain, policy or index expression, or protect the \
+                 table without max_chains (notary.unprotect first)."
+                    .into(),
+            ),
+            Self::NoChain { table, why } => parts(
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("no chain of {table} can be written to"),
+                why,
+                format!("SELECT * FROM notary.findings('{table}') shows damaged chains."),
+            ),
+            Self::Refused { attempt, log, detail, hint } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{attempt} is refused: {log} is an append-only log"),
+                detail,
+                if hint.is_empty() {
+                    format!("To end the protection, its owner can run: SELECT notary.unprotect('{log}', 'why')")
+                } else {
+                    format!("{hint} Otherwise its owner can run: SELECT notary.unprotect('{log}', 'why')")
+                },
+            ),
+            Self::NotIntact { summary, detail } => parts(
+                Code::ERRCODE_DATA_CORRUPTED,
+                summary,
+                detail,
+                "SELECT * FROM notary.findings(log) shows every finding. Keep the server's files and logs as they are."
+                    .into(),
+            ),
+            Self::Installation { message, hint } => {
+                parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, String::new(), hint)
+            }
+            Self::NoEntry { table, chain, seq } => parts(
+                Code::ERRCODE_NO_DATA_FOUND,
+                format!("{table} has no entry at chain {chain}, seq {seq}"),
+                "It does not exist, or row-level security hides it from the current user.".into(),
+                format!("SELECT notary_chain, notary_seq FROM {table} shows which there are."),
+            ),
+            Self::Spi(message) => parts(
+                Code::ERRCODE_INTERNAL_ERROR,
+                "pg_notary could not read or write its own tables".into(),
+                message,
+                String::new(),
+            ),
+        }
+    }
+}
+
+impl From<pgrx::spi::SpiError> for Error {
+    fn from(error: pgrx::spi::SpiError) -> Self {
+        Self::Spi(error.to_string())
+    }
+}
+
+/// The value, or the error raised in PostgreSQL.
+pub trait OrRaise<T> {
+    /// Unwraps or raises.
+    fn or_raise(self) -> T;
+}
+
+impl<T> OrRaise<T> for Result<T, Error> {
+    fn or_raise(self) -> T {
+        self.unwrap_or_else(|error| error.raise())
+    }
+}

@@ -1,0 +1,111 @@
+//! `notary.journal`: what was done to logs, itself an ordinary log. Entries are written in the transaction of the deed.
+
+use crate::error::Error;
+use crate::pg::{context, spi};
+use notary_core::id::LogId;
+use pgrx::datum::DatumWithOid;
+use serde_json::Value;
+
+/// What was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// A table, or a new partition, became a segment.
+    Protect,
+    /// A log's protection ended.
+    Unprotect,
+    /// Somebody had logs verified and the answer written down.
+    Attest,
+    /// A log that is no longer in this database was given up on purpose.
+    Forget,
+}
+
+impl Action {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Protect => "protect",
+            Self::Unprotect => "unprotect",
+            Self::Attest => "attest",
+            Self::Forget => "forget",
+        }
+    }
+}
+
+/// An entry to be written.
+pub struct Entry<'a> {
+    /// What was done.
+    pub action: Action,
+    /// To which log; None: to all.
+    pub log: Option<LogId>,
+    /// The segment concerned, if it is one.
+    pub segment: Option<u32>,
+    /// The table, `schema.table`, as it was named then.
+    pub relation: Option<&'a str>,
+    /// Why.
+    pub reason: Option<&'a str>,
+    /// The rest, an object.
+    pub details: Value,
+}
+
+/// The qualified name of the journal.
+pub const TABLE: &str = "notary.journal";
+
+/// Is there a journal (protected or not)?
+pub fn exists() -> Result<bool, Error> {
+    spi::rows(
+        "SELECT pg_catalog.to_regclass('notary.journal') IS NOT NULL",
+        &[],
+        |row| spi::get::<bool>(row, 1),
+    )
+    .map(|rows| rows.first().copied().flatten().unwrap_or(false))
+}
+
+/// Makes the journal's table. Not a member of the extension: pg_dump must treat it as the ordinary table it is.
+pub fn create() -> Result<(), Error> {
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+        for command in include_str!("../sql/journal_table.sql").split_inclusive(";\n") {
+            if !command.trim().is_empty() {
+                spi::run(command, &[])?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Writes an entry.
+pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
+    let role = crate::pg::relation::role_name(context::current_user());
+    let session = context::session_user();
+    let mut details = entry.details.clone();
+    if let Some(object) = details.as_object_mut() {
+        object.insert("database".into(), database()?.into());
+    }
+    let args: Vec<DatumWithOid<'_>> = vec![
+        entry.action.as_str().into(),
+        entry.log.map(|l| l.to_string()).into(),
+        entry.segment.map(i64::from).into(),
+        entry.relation.into(),
+        session.as_str().into(),
+        role.as_str().into(),
+        entry.reason.into(),
+        pgrx::JsonB(details).into(),
+    ];
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+        spi::run(
+            "INSERT INTO notary.journal (action, log, segment, relation, session_role, role, reason, details)
+             VALUES ($1, $2::pg_catalog.uuid, $3, $4, $5, $6, $7, $8)",
+            &args,
+        )
+    })
+    .map(|_| ())
+}
+
+/// What tells this database from a restored copy of it: the cluster's system identifier and the database's OID.
+pub fn database() -> Result<String, Error> {
+    let sql = "SELECT s.system_identifier::text || '/' || d.oid::text
+               FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d
+               WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+        spi::rows(sql, &[], |row| spi::get::<String>(row, 1))
+            .map(|rows| rows.into_iter().flatten().next().unwrap_or_default())
+    })
+}

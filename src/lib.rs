@@ -1,0 +1,42 @@
+//! pg_notary: makes a PostgreSQL table an append-only, tamper-evident log.
+//!
+//! Where a change belongs:
+//!
+//! | subject | file |
+//! |---|---|
+//! | the format, byte for byte: lines, hashes, chains, findings | `core/` (no PostgreSQL in it) |
+//! | anything unsafe, anything that differs between server versions | `pg/` |
+//! | making a table a log and back, its partitions | `protect/` |
+//! | what may not happen to a log | `guard/` |
+//! | the write path: trigger → chain → line → hash | `append/` |
+//! | the read path: rows → findings | `verify/` |
+//! | what is known of a log from its triggers | `log.rs` |
+//! | the journal of what was done to logs | `journal.rs` |
+//! | messages, SQLSTATEs, hints | `error.rs` |
+//! | settings | `gucs.rs` |
+//! | what SQL sees | `schema.rs` and `../sql/` |
+//!
+//! `append`, `verify`, `protect` and `guard` use `core`, `pg`, `log`, `journal`, `error` and `gucs`, never each
+//! other. Above all `verify` does not import `append`: the checker must not share the writer's path.
+
+mod append;
+mod error;
+mod guard;
+mod gucs;
+mod journal;
+mod log;
+mod pg;
+mod protect;
+mod schema;
+mod verify;
+
+pgrx::pg_module_magic!(name, version);
+
+/// Called by PostgreSQL once in every backend that loads the library.
+#[pgrx::pg_guard]
+#[allow(non_snake_case, unsafe_code)]
+pub extern "C-unwind" fn _PG_init() {
+    gucs::init();
+    append::init();
+    guard::init();
+}

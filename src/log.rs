@@ -1,0 +1,208 @@
+//! What makes a table a log: its triggers. No registry has to agree with them, so a table dumped and restored alone
+//! still is the log it was.
+//!
+//! A table with rows carries `~notary_append` (BEFORE INSERT, row; its arguments are `max_chains=N` and then the header
+//! lines of all the table's segments, oldest first), `~notary_keep` (BEFORE UPDATE OR DELETE, row) and `~notary_block`
+//! (BEFORE UPDATE OR DELETE OR TRUNCATE, statement). A partitioned table has no rows; it carries `~notary_block` alone,
+//! with `log=<uuid>` and `max_chains=N` as arguments, and each of its leaves is a segment with triggers of its own.
+
+use crate::error::Error;
+use crate::pg::relation::{Rel, Trigger};
+use crate::pg::{compat, trigger};
+use notary_core::header::Header;
+use notary_core::id::LogId;
+use pgrx::pg_sys;
+use std::cell::RefCell;
+
+/// The trigger that chains rows. Triggers fire in the order of their names' bytes: this one must be last.
+pub const APPEND_TRIGGER: &str = "~notary_append";
+/// The trigger that refuses changes row by row (logical replication fires row triggers only).
+pub const KEEP_TRIGGER: &str = "~notary_keep";
+/// The trigger that refuses changing statements, also those that touch no row.
+pub const BLOCK_TRIGGER: &str = "~notary_block";
+
+/// OIDs of the functions our triggers call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Functions {
+    /// notary.append()
+    pub append: pg_sys::Oid,
+    /// notary.refuse()
+    pub refuse: pg_sys::Oid,
+}
+
+impl Functions {
+    /// Looks them up; None while the extension is being created or dropped, or was damaged.
+    pub fn find() -> Option<Self> {
+        Some(Self {
+            append: trigger::function(c"append")?,
+            refuse: trigger::function(c"refuse")?,
+        })
+    }
+}
+
+/// What a table's triggers say of its log.
+#[derive(Clone, Debug)]
+pub enum Mark {
+    /// A table with entries: a plain log, or a leaf of a partitioned one.
+    Segment(Segment),
+    /// A partitioned table of a log.
+    Partitioned {
+        /// The log.
+        log: LogId,
+        /// The most chains a segment may use at once.
+        max_chains: Option<u32>,
+    },
+}
+
+/// A table whose rows are entries.
+#[derive(Clone, Debug)]
+pub struct Segment {
+    /// All its headers, oldest first; never empty.
+    pub headers: Vec<Header>,
+    /// The most chains it may use at once; None: as many as there are writers.
+    pub max_chains: Option<u32>,
+}
+
+impl Segment {
+    /// Reads the append trigger's arguments.
+    pub fn parse(args: &[Vec<u8>]) -> Result<Self, String> {
+        let text =
+            |bytes: &Vec<u8>| String::from_utf8(bytes.clone()).map_err(|_| "an argument is not UTF-8".to_owned());
+        let (first, headers) = args.split_first().ok_or("the append trigger has no arguments")?;
+        let max_chains = parse_max_chains(&text(first)?)?;
+        let headers = headers
+            .iter()
+            .map(|line| Header::parse(&text(line)?).map_err(|e| format!("a header line is damaged: {e}")))
+            .collect::<Result<Vec<_>, _>>()?;
+        if headers.is_empty() {
+            return Err("the append trigger has no header line".into());
+        }
+        Ok(Self { headers, max_chains })
+    }
+
+    /// The header of the segment that is being written.
+    pub fn current(&self) -> &Header {
+        &self.headers[self.headers.len() - 1] // never empty, see parse()
+    }
+
+    /// The log.
+    pub fn log(&self) -> LogId {
+        self.current().log
+    }
+}
+
+fn parse_max_chains(text: &str) -> Result<Option<u32>, String> {
+    match text.strip_prefix("max_chains=") {
+        Some("unlimited") => Ok(None),
+        Some(n) => match n.parse::<u32>() {
+            Ok(n) if n > 0 && n.to_string() == text["max_chains=".len()..] => Ok(Some(n)),
+            _ => Err("max_chains is not a number".into()),
+        },
+        None => Err("the first argument is not max_chains=…".into()),
+    }
+}
+
+/// `max_chains` as the triggers carry it.
+pub fn max_chains_argument(max_chains: Option<u32>) -> String {
+    max_chains.map_or_else(|| "max_chains=unlimited".into(), |n| format!("max_chains={n}"))
+}
+
+thread_local! {
+    static PERMITTED: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lets this backend take the protection of one table away while the returned value lives; the guard asks `permitted`.
+/// Only `notary.unprotect` does this, around DROP TRIGGER commands that run no user's code.
+pub fn permit(relid: pg_sys::Oid) -> Permit {
+    PERMITTED.with_borrow_mut(|p| p.push(relid));
+    Permit
+}
+
+/// May the protection of this table be taken away now?
+pub fn permitted(relid: pg_sys::Oid) -> bool {
+    PERMITTED.with_borrow(|p| p.contains(&relid))
+}
+
+/// See `permit`.
+pub struct Permit;
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        PERMITTED.with_borrow_mut(|p| p.pop());
+    }
+}
+
+/// The append trigger among a table's triggers.
+pub fn append_trigger<'a>(triggers: &'a [Trigger], functions: &Functions) -> Option<&'a Trigger> {
+    triggers.iter().find(|t| t.function == functions.append)
+}
+
+/// Is the relation part of a log: does it carry any trigger of ours, enabled or not, whole or damaged?
+pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
+    rel.triggers()
+        .iter()
+        .any(|t| t.function == functions.append || t.function == functions.refuse)
+}
+
+/// What the relation's triggers say, or None for a table that is no log.
+pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
+    let triggers = rel.triggers();
+    if let Some(append) = append_trigger(&triggers, functions) {
+        return Segment::parse(&append.args)
+            .map(|s| Some(Mark::Segment(s)))
+            .map_err(|why| Error::BadTrigger {
+                table: rel.qualified(),
+                why,
+            });
+    }
+    let Some(block) = triggers.iter().find(|t| t.function == functions.refuse) else {
+        return Ok(None);
+    };
+    if !rel.is_partitioned() {
+        return Err(Error::BadTrigger {
+            table: rel.qualified(),
+            why: "Its append trigger is missing.".into(),
+        });
+    }
+    parse_partitioned(&block.args)
+        .map(Some)
+        .map_err(|why| Error::BadTrigger {
+            table: rel.qualified(),
+            why,
+        })
+}
+
+fn parse_partitioned(args: &[Vec<u8>]) -> Result<Mark, String> {
+    let text = |i: usize| args.get(i).and_then(|a| std::str::from_utf8(a).ok());
+    let log = text(0)
+        .and_then(|a| a.strip_prefix("log="))
+        .and_then(|a| a.parse::<LogId>().ok())
+        .ok_or("its trigger does not name the log")?;
+    Ok(Mark::Partitioned {
+        log,
+        max_chains: parse_max_chains(text(1).unwrap_or_default())?,
+    })
+}
+
+/// The top of the partition tree that a relation is in; itself when it is no partition.
+pub fn root(rel: &Rel) -> pg_sys::Oid {
+    if !rel.is_partition() {
+        return rel.oid();
+    }
+    compat::partition_ancestors(rel.oid())
+        .last()
+        .copied()
+        .unwrap_or_else(|| rel.oid())
+}
+
+/// Every table with rows below (or at) a relation.
+pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
+    if !rel.is_partitioned() {
+        return vec![rel.oid()];
+    }
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    let all = compat::all_inheritors(rel.oid(), lock as i32);
+    all.into_iter()
+        .filter(|oid| !Rel::open(*oid, pg_sys::NoLock).is_partitioned())
+        .collect()
+}

@@ -1,0 +1,97 @@
+//! Differences between server versions, and server symbols that pgrx does not bind. All of both is here.
+
+use pgrx::pg_sys;
+
+unsafe extern "C-unwind" {
+    /// `bytea_output` of utils/bytea.h: 0 = escape, 1 = hex.
+    #[link_name = "bytea_output"]
+    pub static mut BYTEA_OUTPUT: core::ffi::c_int;
+    fn get_partition_ancestors(relid: pg_sys::Oid) -> *mut pg_sys::List;
+    fn find_all_inheritors(
+        parent: pg_sys::Oid,
+        lockmode: pg_sys::LOCKMODE,
+        parents: *mut *mut pg_sys::List,
+    ) -> *mut pg_sys::List;
+}
+
+/// The attribute at `index` (from 0) of a tuple descriptor.
+///
+/// # Safety
+/// `desc` is a live descriptor and `index < (*desc).natts`.
+pub unsafe fn attribute<'a>(desc: pg_sys::TupleDesc, index: usize) -> &'a pg_sys::FormData_pg_attribute {
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    // SAFETY: the caller's promise; attrs is a flexible array of natts members.
+    unsafe {
+        &*(*desc).attrs.as_ptr().add(index)
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        &*pg_sys::TupleDescAttr(desc, index as core::ffi::c_int)
+    }
+}
+
+/// Starts an index scan with `keys` scan keys.
+///
+/// # Safety
+/// Both relations are open, `snapshot` outlives the scan.
+pub unsafe fn index_beginscan(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    snapshot: pg_sys::Snapshot,
+    keys: i32,
+) -> pg_sys::IndexScanDesc {
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::index_beginscan(heap, index, snapshot, keys, 0)
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise; no instrumentation.
+    unsafe {
+        pg_sys::index_beginscan(heap, index, snapshot, core::ptr::null_mut(), keys, 0)
+    }
+}
+
+/// Does the current user own the relation (directly, by membership, or as a superuser)?
+pub fn owns_relation(relid: pg_sys::Oid) -> bool {
+    #[cfg(feature = "pg15")]
+    // SAFETY: a catalog look-up; raises for an OID that is no relation, which pg_guard turns into an unwind.
+    unsafe {
+        pg_sys::pg_class_ownercheck(relid, pg_sys::GetUserId())
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: as above.
+    unsafe {
+        pg_sys::object_ownercheck(pg_sys::RelationRelationId, relid, pg_sys::GetUserId())
+    }
+}
+
+/// The partitioned tables above a partition, nearest first; empty for a table that is no partition.
+pub fn partition_ancestors(relid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    // SAFETY: called through a guard, since it may raise; the list is palloc'd and read at once.
+    let list = unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| get_partition_ancestors(relid)) };
+    oids(list)
+}
+
+/// The relation and everything that inherits from it, at any depth, locked in `lockmode`.
+pub fn all_inheritors(relid: pg_sys::Oid, lockmode: pg_sys::LOCKMODE) -> Vec<pg_sys::Oid> {
+    // SAFETY: as above.
+    let list =
+        unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| find_all_inheritors(relid, lockmode, core::ptr::null_mut())) };
+    oids(list)
+}
+
+/// The OIDs in a PostgreSQL OidList.
+pub fn oids(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: a non-null List of OIDs made by PostgreSQL; length elements are there.
+    unsafe {
+        (0..(*list).length)
+            .filter_map(|i| usize::try_from(i).ok())
+            .map(|i| (*(*list).elements.add(i)).oid_value)
+            .collect()
+    }
+}

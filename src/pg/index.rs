@@ -1,0 +1,204 @@
+//! Looking for entries of a chain through the segment's own unique index.
+//!
+//! Under SnapshotSelf a probe sees what is committed and what this transaction wrote, and no more; a chain's lock is
+//! held while its head is looked for, so nobody else can add to it meanwhile.
+
+use super::relation::Rel;
+use super::row::NotaryColumns;
+use super::{compat, snapshot};
+use notary_core::digest::Digest;
+use pgrx::pg_sys;
+
+/// A row that a probe found.
+#[derive(Clone, Copy, Debug)]
+pub struct Found {
+    /// Its seq.
+    pub seq: i64,
+    /// Its hash; None when the column is NULL or not 32 bytes.
+    pub hash: Option<Digest>,
+    /// ON CONFLICT has put it there and may still take it back.
+    pub speculative: bool,
+}
+
+/// A table's chain index, open for probing.
+pub struct ChainIndex<'a> {
+    table: &'a Rel,
+    index: pg_sys::Relation,
+    columns: NotaryColumns,
+    slot: *mut pg_sys::TupleTableSlot,
+}
+
+impl<'a> ChainIndex<'a> {
+    /// Opens the index. The executor holds a lock on it already when a BEFORE INSERT trigger runs.
+    pub fn open(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
+        // SAFETY: an index of the table; the slot fits the table. Both belong to the resource owner until Drop.
+        unsafe {
+            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let slot = pg_sys::table_slot_create(table.raw(), core::ptr::null_mut());
+            Self {
+                table,
+                index,
+                columns,
+                slot,
+            }
+        }
+    }
+
+    /// The entry (chain, seq), if it is visible.
+    pub fn get(&mut self, chain: i32, seq: i64) -> Option<Found> {
+        let mut keys = [
+            equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain)),
+            equal(2, pg_sys::F_INT8EQ, pg_sys::Datum::from(seq)),
+        ];
+        self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None)
+            .found()
+    }
+
+    /// The highest visible entry of a chain, giving up after `limit` entries that turned out not to be visible.
+    pub fn last(&mut self, chain: i32, limit: u32) -> Last {
+        let mut keys = [equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain))];
+        self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, Some(limit))
+    }
+
+    fn scan(
+        &mut self,
+        keys: &mut [pg_sys::ScanKeyData],
+        direction: pg_sys::ScanDirection::Type,
+        limit: Option<u32>,
+    ) -> Last {
+        // SAFETY: table and index are open, SnapshotSelf is static, the slot is the table's; the scan ends in this
+        // function, so that its pin on the index leaf is gone before the row is inserted.
+        unsafe {
+            let count = i32::try_from(keys.len()).unwrap_or(0);
+            let scan = compat::index_beginscan(self.table.raw(), self.index, snapshot::own_and_committed(), count);
+            pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, core::ptr::null_mut(), 0);
+            let mut dead = 0;
+            let result = loop {
+                if pg_sys::index_getnext_tid(scan, direction).is_null() {
+                    break Last::None;
+                }
+                if pg_sys::index_fetch_heap(scan, self.slot) {
+                    break Last::Entry(self.read_slot());
+                }
+                dead += 1;
+                if limit.is_some_and(|limit| dead >= limit) {
+                    break Last::GaveUp;
+                }
+            };
+            pg_sys::index_endscan(scan);
+            pg_sys::ExecClearTuple(self.slot);
+            result
+        }
+    }
+
+    /// # Safety
+    /// The slot holds a row of the table.
+    unsafe fn read_slot(&mut self) -> Found {
+        // SAFETY: the slot holds a buffer tuple of a heap table (other access methods are refused at protection).
+        unsafe {
+            pg_sys::slot_getallattrs(self.slot);
+            let slot = &*self.slot;
+            let is_null = |i: usize| *slot.tts_isnull.add(i);
+            let seq = if is_null(self.columns.seq) {
+                0
+            } else {
+                (*slot.tts_values.add(self.columns.seq)).value() as i64
+            };
+            let hash = if is_null(self.columns.hash) {
+                None
+            } else {
+                digest(*slot.tts_values.add(self.columns.hash))
+            };
+            let tuple = (*self.slot.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tuple;
+            let speculative = (*(*tuple).t_data).t_ctid.ip_posid == pg_sys::SpecTokenOffsetNumber as u16;
+            Found { seq, hash, speculative }
+        }
+    }
+}
+
+/// What a backward scan came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Last {
+    /// The highest visible entry.
+    Entry(Found),
+    /// The chain has no visible entry.
+    None,
+    /// Too many dead entries at the end.
+    GaveUp,
+}
+
+impl Last {
+    fn found(self) -> Option<Found> {
+        if let Self::Entry(found) = self {
+            Some(found)
+        } else {
+            None
+        }
+    }
+}
+
+impl Drop for ChainIndex<'_> {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            // SAFETY: opened in open(); the lock stays to the end of the transaction.
+            unsafe {
+                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
+                pg_sys::index_close(self.index, pg_sys::NoLock as pg_sys::LOCKMODE);
+            }
+        }
+    }
+}
+
+/// The 32 bytes of a bytea Datum, or None when it has another length.
+///
+/// # Safety
+/// `value` is a non-null bytea.
+pub unsafe fn digest(value: pg_sys::Datum) -> Option<Digest> {
+    // SAFETY: a varlena by the caller's promise; a copy is made only if it was toasted, which 32 bytes never are unless
+    // somebody put something else there.
+    unsafe {
+        let packed = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
+        let bytes = std::slice::from_raw_parts(pgrx::vardata_any(packed).cast::<u8>(), pgrx::varsize_any_exhdr(packed));
+        Digest::from_slice(bytes)
+    }
+}
+
+fn equal(attribute: i16, function: u32, argument: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: fills the key; the function is a built-in one.
+    unsafe {
+        pg_sys::ScanKeyInit(
+            &mut key,
+            attribute,
+            pg_sys::BTEqualStrategyNumber as u16,
+            function.into(),
+            argument,
+        );
+    }
+    key
+}
+
+/// The valid, live, immediate unique btree index over exactly (notary_chain, notary_seq), whatever its name and OID: a
+/// REINDEX CONCURRENTLY changes both and may leave others behind.
+pub fn chain_index(table: &Rel, columns: &NotaryColumns) -> Option<pg_sys::Oid> {
+    table.indexes().into_iter().find(|oid| {
+        // SAFETY: an index of an open table; lock and reference are released at once, the executor has its own.
+        unsafe {
+            let index = pg_sys::index_open(*oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+            let form = &*(*index).rd_index;
+            let keys = form.indkey.values.as_slice(usize::try_from(form.indnatts).unwrap_or(0));
+            let wanted = [columns.chain, columns.seq].map(|i| i16::try_from(i + 1).unwrap_or(0));
+            let fits = form.indisunique
+                && form.indimmediate
+                && form.indisvalid
+                && form.indisready
+                && form.indislive
+                && keys == wanted.as_slice()
+                && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
+                && (*index).rd_indexprs.is_null()
+                && (*index).rd_indpred.is_null();
+            pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+            fits
+        }
+    })
+}

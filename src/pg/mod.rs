@@ -1,0 +1,24 @@
+//! Small safe types over PostgreSQL's C interface: the only place with `unsafe` in it.
+//!
+//! Invariants every file here keeps:
+//! * each unsafe block says what makes it sound;
+//! * callbacks from the relcache, from transactions and from memory contexts only set flags;
+//! * nothing calls PostgreSQL from a `Drop` that runs while an error unwinds: PostgreSQL's own clean-up (resource
+//!   owners, memory contexts, locks) has it by then;
+//! * what differs between server versions stands in `compat.rs`.
+
+#![allow(unsafe_code)]
+
+pub mod compat;
+pub mod context;
+pub mod entry;
+pub mod index;
+pub mod inval;
+pub mod lock;
+pub mod relation;
+pub mod rewrite;
+pub mod row;
+pub mod snapshot;
+pub mod spi;
+pub mod trigger;
+pub mod types;

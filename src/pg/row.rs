@@ -1,0 +1,147 @@
+//! From a row's values to the members of `row` in its line.
+
+use super::relation::Rel;
+use super::types::{self, PinnedSettings, Writer};
+use crate::error::Error;
+use notary_core::line;
+use pgrx::pg_sys;
+
+/// The five columns that protection adds, in the order of docs/format.md section 4.
+pub const NOTARY_COLUMNS: [(&str, &str); 5] = [
+    ("notary_chain", "integer"),
+    ("notary_seq", "bigint"),
+    ("notary_time", "timestamp with time zone"),
+    ("notary_prev", "bytea"),
+    ("notary_hash", "bytea"),
+];
+
+/// Where the five columns are: indexes from 0 into a row's values.
+#[derive(Clone, Copy, Debug)]
+pub struct NotaryColumns {
+    /// notary_chain
+    pub chain: usize,
+    /// notary_seq
+    pub seq: usize,
+    /// notary_time
+    pub time: usize,
+    /// notary_prev
+    pub prev: usize,
+    /// notary_hash
+    pub hash: usize,
+}
+
+impl NotaryColumns {
+    /// Finds them; None when one is missing or has another type.
+    pub fn of(rel: &Rel) -> Option<Self> {
+        let columns = rel.columns();
+        let find = |wanted: &str, type_oid: pg_sys::Oid| {
+            columns
+                .iter()
+                .find(|c| c.name == wanted && c.type_oid == type_oid)
+                .and_then(|c| usize::try_from(c.number - 1).ok())
+        };
+        Some(Self {
+            chain: find("notary_chain", pg_sys::INT4OID)?,
+            seq: find("notary_seq", pg_sys::INT8OID)?,
+            time: find("notary_time", pg_sys::TIMESTAMPTZOID)?,
+            prev: find("notary_prev", pg_sys::BYTEAOID)?,
+            hash: find("notary_hash", pg_sys::BYTEAOID)?,
+        })
+    }
+
+    /// The five indexes.
+    pub fn all(&self) -> [usize; 5] {
+        [self.chain, self.seq, self.time, self.prev, self.hash]
+    }
+}
+
+struct Member {
+    index: usize,
+    key: Vec<u8>,
+    writer: Writer,
+}
+
+/// Writes the `row` member of lines of one table.
+pub struct RowWriter {
+    members: Vec<Member>,
+    pinned: bool,
+}
+
+impl RowWriter {
+    /// Reads the table's columns: all but ours and generated ones, sorted by name. The error names a column whose type
+    /// the format does not list.
+    pub fn of(rel: &Rel) -> Result<Self, Error> {
+        let mut columns: Vec<_> = rel
+            .columns()
+            .into_iter()
+            .filter(|c| !c.generated && !is_notary_column(&c.name))
+            .collect();
+        columns.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
+        let mut members = Vec::with_capacity(columns.len());
+        for column in columns {
+            let Some(writer) = types::writer(column.type_oid) else {
+                return Err(Error::UnlistedType {
+                    table: rel.qualified(),
+                    type_name: types_name(&column),
+                    column: column.name,
+                });
+            };
+            let mut key = Vec::with_capacity(column.name.len() + 3);
+            line::write_key(&mut key, &column.name);
+            members.push(Member {
+                index: usize::try_from(column.number - 1).unwrap_or(0),
+                key,
+                writer,
+            });
+        }
+        let pinned = members.iter().any(|m| m.writer.needs_pins());
+        Ok(Self { members, pinned })
+    }
+
+    /// Appends the members of `row` for a row that is being inserted into the table this was made for.
+    pub fn write_insert(&mut self, out: &mut Vec<u8>, row: &super::trigger::Insert) -> Result<(), Error> {
+        // SAFETY: the row was taken apart by the table's own descriptor; the writer is made anew whenever that changes.
+        unsafe { self.write(out, row.values(), row.nulls()) }
+    }
+
+    /// Appends the members of `row` for a row of the table this was made for that is being copied.
+    pub fn write_copied(&mut self, out: &mut Vec<u8>, row: &super::rewrite::Row<'_>) -> Result<(), Error> {
+        // SAFETY: the row was taken apart by the table's own descriptor.
+        unsafe { self.write(out, row.values, row.nulls) }
+    }
+
+    /// Appends the members of `row`, without its braces. Raises or returns an error when a value cannot be read or the
+    /// line passes the limit.
+    ///
+    /// # Safety
+    /// `values` and `nulls` are a row of the table this was made for.
+    pub unsafe fn write(&mut self, out: &mut Vec<u8>, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<(), Error> {
+        let _pins = self.pinned.then(PinnedSettings::pin);
+        let mut first = true;
+        for member in &mut self.members {
+            // A row may be narrower than the table only through a bug of ours; such a column reads as NULL.
+            if nulls.get(member.index).copied().unwrap_or(true) {
+                continue;
+            }
+            if !std::mem::take(&mut first) {
+                out.push(b',');
+            }
+            out.extend_from_slice(&member.key);
+            // SAFETY: not null, of the column's type by the caller's promise.
+            unsafe { member.writer.write(out, values[member.index])? };
+            if out.len() > line::MAX_LINE {
+                return Err(Error::LineTooLong);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Is it one of the columns that belong to us (or a name that is kept for one)?
+pub fn is_notary_column(name: &str) -> bool {
+    name.starts_with("notary_")
+}
+
+fn types_name(column: &super::relation::Column) -> String {
+    super::relation::type_name(column.type_oid, column.typmod)
+}

@@ -1,0 +1,57 @@
+//! SQL run from inside the server, for what is not on a hot path.
+
+use crate::error::Error;
+use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
+use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
+
+/// Runs one command; the number of rows it touched.
+pub fn run(sql: &str, args: &[DatumWithOid<'_>]) -> Result<u64, Error> {
+    Spi::connect_mut(|client| Ok(client.update(sql, None, args).map_err(Error::from)?.len() as u64))
+}
+
+/// Runs a query and maps every row.
+pub fn rows<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    mut map: impl FnMut(&SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    Spi::connect(|client: &SpiClient<'_>| {
+        let table = client.select(sql, None, args).map_err(Error::from)?;
+        let mut out = Vec::with_capacity(table.len());
+        for row in table {
+            out.push(map(&row)?);
+        }
+        Ok(out)
+    })
+}
+
+/// Column `ordinal` (from 1) of a row as `T`, or None for NULL.
+pub fn get<T: pgrx::FromDatum + pgrx::IntoDatum>(
+    row: &SpiHeapTupleData<'_>,
+    ordinal: usize,
+) -> Result<Option<T>, Error> {
+    row.get::<T>(ordinal).map_err(Error::from)
+}
+
+/// Quotes an identifier where it needs quotes.
+pub fn quote_ident(name: &str) -> String {
+    pgrx::spi::quote_identifier(name)
+}
+
+/// Quotes a literal.
+pub fn quote_literal(text: &str) -> String {
+    pgrx::spi::quote_literal(text)
+}
+
+/// `schema.table`, quoted where needed.
+pub fn quote_qualified(schema: &str, name: &str) -> String {
+    pgrx::spi::quote_qualified_identifier(schema, name)
+}
+
+/// The OID of the function `notary.<name>` with the given argument types, as `regprocedure` reads it, if it exists.
+pub fn function_oid(signature: &str) -> Option<pg_sys::Oid> {
+    Spi::get_one_with_args::<pg_sys::Oid>("SELECT pg_catalog.to_regprocedure($1)::oid", &[signature.into()])
+        .ok()
+        .flatten()
+}

@@ -1,0 +1,360 @@
+//! From a stored value to its bytes in the line (docs/format.md, "Values").
+//!
+//! Invariant: the bytes depend on the value and its type alone, never on a setting of the session. Types with a fixed
+//! shape have writers of their own; the rest goes through the type's output function under the pinned settings.
+
+use super::compat;
+use crate::error::Error;
+use notary_core::{line, time};
+use pgrx::pg_sys;
+
+/// How the values of one column are written.
+pub enum Writer {
+    /// `true` or `false`.
+    Bool,
+    /// A JSON number.
+    Int2,
+    /// A JSON number.
+    Int4,
+    /// A JSON number.
+    Int8,
+    /// The value's bytes as a JSON string: text, varchar, bpchar, json.
+    Text,
+    /// jsonb's own text, embedded.
+    Jsonb,
+    /// RFC 3339 with six decimals and Z.
+    Timestamptz,
+    /// The same without Z.
+    Timestamp,
+    /// Hyphenated lower-case hex.
+    Uuid,
+    /// `\x` and lower-case hex.
+    Bytea,
+    /// The type's output function; `true`: under pinned settings.
+    Output(Box<pg_sys::FmgrInfo>, bool),
+}
+
+/// Finds the writer for a type, or None when the format does not list it.
+pub fn writer(type_oid: pg_sys::Oid) -> Option<Writer> {
+    // SAFETY: a syscache look-up; raises for a type that does not exist.
+    let base = unsafe { pg_sys::getBaseType(type_oid) };
+    let direct = match base {
+        pg_sys::BOOLOID => Some(Writer::Bool),
+        pg_sys::INT2OID => Some(Writer::Int2),
+        pg_sys::INT4OID => Some(Writer::Int4),
+        pg_sys::INT8OID => Some(Writer::Int8),
+        pg_sys::TEXTOID | pg_sys::VARCHAROID | pg_sys::BPCHAROID | pg_sys::JSONOID => Some(Writer::Text),
+        pg_sys::JSONBOID => Some(Writer::Jsonb),
+        pg_sys::TIMESTAMPTZOID => Some(Writer::Timestamptz),
+        pg_sys::TIMESTAMPOID => Some(Writer::Timestamp),
+        pg_sys::UUIDOID => Some(Writer::Uuid),
+        pg_sys::BYTEAOID => Some(Writer::Bytea),
+        _ => None,
+    };
+    if direct.is_some() {
+        return direct;
+    }
+    if scalar(base) {
+        return Some(output(base, !matches!(base, pg_sys::NAMEOID | pg_sys::NUMERICOID)));
+    }
+    // SAFETY: syscache look-ups that return InvalidOid for a type that is no true array.
+    let element = unsafe { pg_sys::get_element_type(base) };
+    let listed = element != pg_sys::InvalidOid
+        // int2vector and oidvector are arrays to get_element_type but not to users.
+        && !matches!(base, pg_sys::INT2VECTOROID | pg_sys::OIDVECTOROID | pg_sys::POINTOID)
+        && (scalar(element) || listed_range(element) || directly_written(element));
+    (listed || listed_range(base)).then(|| output(base, true))
+}
+
+/// Scalars that are written through their output function. Built-in types are fixed by OID; enums by their kind.
+fn scalar(oid: pg_sys::Oid) -> bool {
+    matches!(
+        oid,
+        pg_sys::NAMEOID
+            | pg_sys::NUMERICOID
+            | pg_sys::DATEOID
+            | pg_sys::TIMEOID
+            | pg_sys::TIMETZOID
+            | pg_sys::INETOID
+            | pg_sys::CIDROID
+            | pg_sys::MACADDROID
+            | pg_sys::MACADDR8OID
+            | pg_sys::BITOID
+            | pg_sys::VARBITOID
+            | pg_sys::FLOAT4OID
+            | pg_sys::FLOAT8OID
+            | pg_sys::INTERVALOID
+    ) || is_enum(oid)
+}
+
+fn directly_written(oid: pg_sys::Oid) -> bool {
+    matches!(
+        oid,
+        pg_sys::BOOLOID
+            | pg_sys::INT2OID
+            | pg_sys::INT4OID
+            | pg_sys::INT8OID
+            | pg_sys::TEXTOID
+            | pg_sys::VARCHAROID
+            | pg_sys::BPCHAROID
+            | pg_sys::JSONOID
+            | pg_sys::JSONBOID
+            | pg_sys::TIMESTAMPTZOID
+            | pg_sys::TIMESTAMPOID
+            | pg_sys::UUIDOID
+            | pg_sys::BYTEAOID
+    )
+}
+
+/// Is it an enum type?
+pub fn is_enum(oid: pg_sys::Oid) -> bool {
+    // SAFETY: a syscache look-up, 0 for a type that does not exist.
+    (unsafe { pg_sys::get_typtype(oid) }) as u8 == pg_sys::TYPTYPE_ENUM
+}
+
+/// The built-in ranges and multiranges; a user's own range over int4 may have a canonical function of any kind, but its
+/// output depends on the subtype alone, so it is listed too when its subtype is.
+fn listed_range(oid: pg_sys::Oid) -> bool {
+    // SAFETY: syscache look-ups, InvalidOid where nothing is found.
+    let (range, subtype) = unsafe {
+        let of_multirange = pg_sys::get_multirange_range(oid);
+        let range = if of_multirange == pg_sys::InvalidOid {
+            oid
+        } else {
+            of_multirange
+        };
+        (range, pg_sys::get_range_subtype(range))
+    };
+    range != pg_sys::InvalidOid
+        && matches!(
+            subtype,
+            pg_sys::INT4OID
+                | pg_sys::INT8OID
+                | pg_sys::NUMERICOID
+                | pg_sys::DATEOID
+                | pg_sys::TIMESTAMPOID
+                | pg_sys::TIMESTAMPTZOID
+        )
+}
+
+fn output(base: pg_sys::Oid, pinned: bool) -> Writer {
+    let mut function = pg_sys::InvalidOid;
+    let mut varlena = false;
+    let mut info = Box::new(pg_sys::FmgrInfo::default());
+    // SAFETY: look-ups for an existing type. What the function keeps in fn_extra goes into CacheMemoryContext, since the
+    // writer lives in a cache of the backend.
+    unsafe {
+        pg_sys::getTypeOutputInfo(base, &mut function, &mut varlena);
+        pg_sys::fmgr_info_cxt(function, info.as_mut(), pg_sys::CacheMemoryContext);
+    }
+    Writer::Output(info, pinned)
+}
+
+impl Writer {
+    /// Does this writer need `PinnedSettings` to be in force?
+    pub fn needs_pins(&self) -> bool {
+        matches!(self, Self::Output(_, true))
+    }
+
+    /// Appends the value's bytes as they stand in the line.
+    ///
+    /// # Safety
+    /// `value` is a non-null Datum of the type that this writer was made for.
+    pub unsafe fn write(&mut self, out: &mut Vec<u8>, value: pg_sys::Datum) -> Result<(), Error> {
+        match self {
+            Self::Bool => out.extend_from_slice(if value.value() & 0xff != 0 { b"true" } else { b"false" }),
+            #[allow(clippy::cast_possible_truncation)]
+            // a Datum holds a narrower value in its low bytes
+            Self::Int2 => integer(out, i64::from(value.value() as i16)),
+            #[allow(clippy::cast_possible_truncation)]
+            Self::Int4 => integer(out, i64::from(value.value() as i32)),
+            Self::Int8 => integer(out, value.value() as i64),
+            Self::Timestamptz => quoted(out, |out| time::write_timestamptz(out, value.value() as i64)),
+            Self::Timestamp => quoted(out, |out| time::write_timestamp(out, value.value() as i64)),
+            // SAFETY: a uuid Datum points at 16 bytes.
+            Self::Uuid => write_uuid(out, unsafe { &*value.cast_mut_ptr::<[u8; 16]>() }),
+            Self::Text => {
+                // SAFETY: a text-like Datum, see the function's contract.
+                let detoasted = unsafe { Varlena::new(value) };
+                line::write_string(out, utf8(detoasted.bytes())?);
+            }
+            Self::Bytea => {
+                // SAFETY: a bytea Datum.
+                let detoasted = unsafe { Varlena::new(value) };
+                write_bytea(out, detoasted.bytes());
+            }
+            Self::Jsonb => {
+                // SAFETY: a jsonb Datum; the container is read in place, the text is palloc'd.
+                unsafe {
+                    let plain = pg_sys::pg_detoast_datum(value.cast_mut_ptr());
+                    let jsonb = plain.cast::<pg_sys::Jsonb>();
+                    let text = pg_sys::JsonbToCString(
+                        core::ptr::null_mut(),
+                        &raw mut (*jsonb).root,
+                        i32::try_from(pgrx::varsize(plain)).unwrap_or(i32::MAX),
+                    );
+                    let bytes = core::ffi::CStr::from_ptr(text).to_bytes();
+                    out.extend_from_slice(utf8(bytes)?.as_bytes());
+                    pg_sys::pfree(text.cast());
+                    if !core::ptr::eq(plain, value.cast_mut_ptr()) {
+                        pg_sys::pfree(plain.cast());
+                    }
+                }
+            }
+            Self::Output(info, _) => {
+                // SAFETY: the type's own output function on a value of that type; the string is palloc'd.
+                unsafe {
+                    let text = pg_sys::OutputFunctionCall(info.as_mut(), value);
+                    line::write_string(out, utf8(core::ffi::CStr::from_ptr(text).to_bytes())?);
+                    pg_sys::pfree(text.cast());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Error> {
+    std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)
+}
+
+fn integer(out: &mut Vec<u8>, value: i64) {
+    use std::io::Write as _;
+    // Writing to a Vec cannot fail.
+    let _ = write!(out, "{value}");
+}
+
+fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    write(out);
+    out.push(b'"');
+}
+
+fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
+    let start = out.len();
+    out.resize(start + bytes.len() * 2, 0);
+    // The slice has exactly two digits for each byte, so this cannot fail.
+    let _ = hex::encode_to_slice(bytes, &mut out[start..]);
+}
+
+fn write_uuid(out: &mut Vec<u8>, uuid: &[u8; 16]) {
+    quoted(out, |out| {
+        for (i, part) in [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]]
+            .into_iter()
+            .enumerate()
+        {
+            if i > 0 {
+                out.push(b'-');
+            }
+            write_hex(out, part);
+        }
+    });
+}
+
+/// bytea's hex output; its backslash is escaped, as in any JSON string.
+fn write_bytea(out: &mut Vec<u8>, bytes: &[u8]) {
+    quoted(out, |out| {
+        out.extend_from_slice(b"\\\\x");
+        write_hex(out, bytes);
+    });
+}
+
+/// A varlena value, fetched from TOAST and decompressed where needed, freed again when it was a copy.
+struct Varlena {
+    packed: *mut pg_sys::varlena,
+    copy: bool,
+}
+
+impl Varlena {
+    /// # Safety
+    /// `value` is a non-null varlena Datum.
+    unsafe fn new(value: pg_sys::Datum) -> Self {
+        let stored = value.cast_mut_ptr::<pg_sys::varlena>();
+        // SAFETY: a varlena; raises when TOAST cannot be read.
+        let packed = unsafe { pg_sys::pg_detoast_datum_packed(stored) };
+        Self {
+            packed,
+            copy: !core::ptr::eq(packed, stored),
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: a plain or short varlena, alive as long as self.
+        unsafe {
+            std::slice::from_raw_parts(
+                pgrx::vardata_any(self.packed).cast::<u8>(),
+                pgrx::varsize_any_exhdr(self.packed),
+            )
+        }
+    }
+}
+
+impl Drop for Varlena {
+    fn drop(&mut self) {
+        if self.copy && !std::thread::panicking() {
+            // SAFETY: palloc'd by detoasting, and nothing else points at it.
+            unsafe { pg_sys::pfree(self.packed.cast()) };
+        }
+    }
+}
+
+/// Puts the settings that output functions look at to the values the format pins, until dropped.
+///
+/// These are plain C variables, so setting them back while an error unwinds calls nothing in PostgreSQL.
+pub struct PinnedSettings {
+    date_style: i32,
+    date_order: i32,
+    interval_style: i32,
+    float_digits: i32,
+    bytea_output: i32,
+    timezone: *mut pg_sys::pg_tz,
+}
+
+impl PinnedSettings {
+    /// Pins: DateStyle ISO YMD, IntervalStyle iso_8601, extra_float_digits 1, bytea_output hex, TimeZone UTC.
+    pub fn pin() -> Self {
+        let utc = utc();
+        // SAFETY: the backend's own settings, read and written by its only thread.
+        unsafe {
+            let before = Self {
+                date_style: pg_sys::DateStyle,
+                date_order: pg_sys::DateOrder,
+                interval_style: pg_sys::IntervalStyle,
+                float_digits: pg_sys::extra_float_digits,
+                bytea_output: compat::BYTEA_OUTPUT,
+                timezone: pg_sys::session_timezone,
+            };
+            pg_sys::DateStyle = pg_sys::USE_ISO_DATES as i32;
+            pg_sys::DateOrder = pg_sys::DATEORDER_YMD as i32;
+            pg_sys::IntervalStyle = pg_sys::INTSTYLE_ISO_8601 as i32;
+            pg_sys::extra_float_digits = 1;
+            compat::BYTEA_OUTPUT = 1;
+            pg_sys::session_timezone = utc;
+            before
+        }
+    }
+}
+
+impl Drop for PinnedSettings {
+    fn drop(&mut self) {
+        // SAFETY: as above; no PostgreSQL function is called, so this is sound while unwinding too.
+        unsafe {
+            pg_sys::DateStyle = self.date_style;
+            pg_sys::DateOrder = self.date_order;
+            pg_sys::IntervalStyle = self.interval_style;
+            pg_sys::extra_float_digits = self.float_digits;
+            compat::BYTEA_OUTPUT = self.bytea_output;
+            pg_sys::session_timezone = self.timezone;
+        }
+    }
+}
+
+fn utc() -> *mut pg_sys::pg_tz {
+    use std::cell::Cell;
+    thread_local!(static UTC: Cell<*mut pg_sys::pg_tz> = const { Cell::new(core::ptr::null_mut()) });
+    if UTC.get().is_null() {
+        // SAFETY: loads and caches the zone for the backend's life; "GMT" is built in and needs no file.
+        UTC.set(unsafe { pg_sys::pg_tzset(c"GMT".as_ptr()) });
+    }
+    UTC.get()
+}

@@ -1,0 +1,274 @@
+//! What is remembered of logs beyond their triggers: `notary.segment`, and what the journal says happened while a log
+//! was not protected. Names are text; a table is recognised by the header hashes in its first entries.
+
+use crate::error::Error;
+use crate::log::{self, Functions, Mark};
+use crate::pg::relation::Rel;
+use crate::pg::row::NotaryColumns;
+use crate::pg::{context, rewrite, spi};
+use notary_core::digest::Digest;
+use notary_core::header::Header;
+use notary_core::id::LogId;
+use pgrx::pg_sys;
+use serde_json::{Value, json};
+use std::collections::{BTreeSet, HashSet};
+
+/// How many changed rows one entry of the journal names.
+pub const CHANGES_PER_ENTRY: usize = 10_000;
+
+struct Remembered {
+    log: LogId,
+    header: Header,
+    schema: String,
+    table: String,
+}
+
+fn remembered(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Vec<Remembered>, Error> {
+    let sql = format!(
+        "SELECT log::text, header, schema_name, table_name FROM notary.segment WHERE {condition} ORDER BY log, segment"
+    );
+    let rows = as_superuser(|| {
+        spi::rows(&sql, args, |row| {
+            let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+            Ok((text(1)?, text(2)?, text(3)?, text(4)?))
+        })
+    })?;
+    // A row that somebody damaged is no help; verification reports it.
+    Ok(rows
+        .into_iter()
+        .filter_map(|(log, header, schema, table)| {
+            Some(Remembered {
+                log: log.parse().ok()?,
+                header: Header::parse(&header).ok()?,
+                schema,
+                table,
+            })
+        })
+        .collect())
+}
+
+fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, work)
+}
+
+/// The log that a table belonged to: by the headers its first entries name, or, without entries, by its name.
+pub fn log_of_table(relid: pg_sys::Oid) -> Result<Option<LogId>, Error> {
+    let rel = Rel::open(relid, pg_sys::NoLock);
+    let prevs = first_prevs(&rel)?;
+    let known = remembered("true", &[])?;
+    let found = if prevs.is_empty() {
+        let (schema, table) = (rel.schema(), rel.name());
+        known.iter().rev().find(|r| r.schema == schema && r.table == table)
+    } else {
+        known.iter().find(|r| prevs.contains(&r.header.hash()))
+    };
+    Ok(found.map(|r| r.log))
+}
+
+/// The log that a partitioned table was, by its leaves, unless another table is that log now.
+pub fn log_of_tree(leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Option<LogId>, Error> {
+    for leaf in leaves {
+        if let Some(log) = log_of_table(*leaf)? {
+            return Ok(if table_with(log, functions)?.is_none() {
+                Some(log)
+            } else {
+                None
+            });
+        }
+    }
+    Ok(None)
+}
+
+/// The headers of a table's earlier segments of `log`, oldest first.
+pub fn past(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Header>, Error> {
+    let rel = Rel::open(relid, pg_sys::NoLock);
+    let prevs = first_prevs(&rel)?;
+    let (schema, table) = (rel.schema(), rel.name());
+    Ok(remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?
+        .into_iter()
+        .filter(|r| prevs.contains(&r.header.hash()) || (r.schema == schema && r.table == table))
+        .map(|r| r.header)
+        .collect())
+}
+
+/// The prevs of all entries with seq 1.
+fn first_prevs(rel: &Rel) -> Result<BTreeSet<Digest>, Error> {
+    let mut prevs = BTreeSet::new();
+    if let Some(at) = NotaryColumns::of(rel).filter(|_| !rel.is_partitioned()) {
+        rewrite::read(rel, |values, nulls| {
+            let entry = rewrite::place(&at, values, nulls);
+            if entry.seq == Some(1) {
+                prevs.extend(entry.prev);
+            }
+            Ok::<(), Error>(())
+        })?;
+    }
+    Ok(prevs)
+}
+
+/// The number of the next segment of a log.
+pub fn next_number(log: LogId) -> Result<u32, Error> {
+    let highest = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?;
+    Ok(highest.iter().map(|r| r.header.segment).max().unwrap_or(0) + 1)
+}
+
+/// Notes all headers of a table that was just protected; returns the newest.
+pub fn remember(relid: pg_sys::Oid, max_chains: Option<u32>, functions: &Functions) -> Result<Header, Error> {
+    let rel = Rel::open(relid, pg_sys::NoLock);
+    let Some(Mark::Segment(segment)) = log::mark(&rel, functions)? else {
+        return Err(Error::NotALog { table: rel.qualified() });
+    };
+    store(&rel, &segment.headers, max_chains)?;
+    Ok(segment.current().clone())
+}
+
+fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), Error> {
+    let (schema, table) = (rel.schema(), rel.name());
+    for header in headers {
+        as_superuser(|| {
+            spi::run(
+                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains)
+                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6)
+                 ON CONFLICT (log, segment) DO UPDATE
+                 SET schema_name = excluded.schema_name, table_name = excluded.table_name",
+                &[
+                    header.log.to_string().into(),
+                    i64::from(header.segment).into(),
+                    header.line().into(),
+                    schema.as_str().into(),
+                    table.as_str().into(),
+                    max_chains.and_then(|n| i32::try_from(n).ok()).into(),
+                ],
+            )
+        })?;
+    }
+    Ok(())
+}
+
+/// Notes that a table's segments have ended, with the names it has now.
+pub fn remember_ended(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let rel = Rel::open(relid, pg_sys::NoLock);
+    if let Ok(Some(Mark::Segment(segment))) = log::mark(&rel, functions) {
+        store(&rel, &segment.headers, segment.max_chains)?;
+        for header in &segment.headers {
+            as_superuser(|| {
+                spi::run(
+                    "UPDATE notary.segment SET ended_at = pg_catalog.clock_timestamp()
+                     WHERE log = $1::pg_catalog.uuid AND segment = $2 AND ended_at IS NULL",
+                    &[header.log.to_string().into(), i64::from(header.segment).into()],
+                )
+            })?;
+        }
+    }
+    Ok(())
+}
+
+/// Ends what is remembered of a log that is gone.
+pub fn end(log: LogId) -> Result<(), Error> {
+    as_superuser(|| {
+        spi::run(
+            "UPDATE notary.segment SET ended_at = pg_catalog.clock_timestamp()
+             WHERE log = $1::pg_catalog.uuid AND ended_at IS NULL",
+            &[log.to_string().into()],
+        )
+    })
+    .map(|_| ())
+}
+
+/// The name that a log was last known by.
+pub fn name_of(log: LogId) -> Result<Option<String>, Error> {
+    let sql = "SELECT relation FROM notary.journal WHERE log = $1::pg_catalog.uuid AND relation IS NOT NULL
+               UNION ALL SELECT schema_name || '.' || table_name FROM notary.segment WHERE log = $1::pg_catalog.uuid";
+    let names = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<String>(row, 1)))?;
+    Ok(names.into_iter().flatten().next())
+}
+
+/// A table in this database that carries triggers of `log`.
+pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, Error> {
+    let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
+    let tables = spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| {
+        spi::get::<pg_sys::Oid>(row, 1)
+    })?;
+    for relid in tables.into_iter().flatten() {
+        let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
+            continue;
+        };
+        let found = match log::mark(&rel, functions) {
+            Ok(Some(Mark::Segment(segment))) => segment.log() == log,
+            Ok(Some(Mark::Partitioned { log: other, .. })) => other == log,
+            Ok(None) | Err(_) => false,
+        };
+        if found {
+            return Ok(Some(rel.qualified()));
+        }
+    }
+    Ok(None)
+}
+
+/// What verification finds wrong with a log now, one object a finding.
+fn damage(root: pg_sys::Oid) -> Result<Vec<Value>, Error> {
+    let found = as_superuser(|| {
+        spi::rows(
+            "SELECT damage FROM notary.damage($1::pg_catalog.regclass) AS damage",
+            &[root.into()],
+            |row| spi::get::<pgrx::JsonB>(row, 1),
+        )
+    })?;
+    Ok(found.into_iter().flatten().map(|json| json.0).collect())
+}
+
+/// The state in which a log's protection ends, for the journal: what is wrong with it now, and where its chains end.
+pub fn state_of(root: pg_sys::Oid, name: &str) -> Result<Value, Error> {
+    let damage = damage(root)?;
+    let sql = format!(
+        "SELECT coalesce(jsonb_agg(jsonb_build_array(notary_chain, last) ORDER BY notary_chain), '[]'::jsonb)
+         FROM (SELECT notary_chain, max(notary_seq) AS last FROM {name} WHERE notary_chain IS NOT NULL GROUP BY 1) AS ends"
+    );
+    let ends = as_superuser(|| spi::rows(&sql, &[], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
+    let ends = ends.into_iter().flatten().next().map_or(Value::Null, |json| json.0);
+    let count = damage.len();
+    let first: Vec<_> = damage.into_iter().take(CHANGES_PER_ENTRY).collect();
+    Ok(json!({ "findings": count, "found": first, "chain_ends": ends }))
+}
+
+/// What was changed in a log's older segments since the journal's last entry on its unprotection: what is wrong now,
+/// less what was wrong then, and entries cut from the ends of chains.
+pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Value>, Error> {
+    let sql = "SELECT details FROM notary.journal WHERE log = $1::pg_catalog.uuid AND action = 'unprotect'
+               ORDER BY at DESC LIMIT 1";
+    let before = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
+    let before = before.into_iter().flatten().next().map_or(Value::Null, |json| json.0);
+    let known: HashSet<String> = before["found"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(ToString::to_string)
+        .collect();
+    let mut changes: Vec<_> = damage(relid)?
+        .into_iter()
+        .filter(|d| !known.contains(&d.to_string()))
+        .collect();
+    changes.extend(cut_ends(relid, &before["chain_ends"])?);
+    Ok(changes)
+}
+
+fn cut_ends(relid: pg_sys::Oid, ends: &Value) -> Result<Vec<Value>, Error> {
+    let rel = Rel::open(relid, pg_sys::NoLock);
+    let sql = format!(
+        "SELECT jsonb_build_object('problem', 'missing', 'chain', chain, 'seq', coalesce(now.last, 0) + 1, 'to_seq', then.last)
+         FROM (SELECT (e ->> 0)::int AS chain, (e ->> 1)::bigint AS last FROM jsonb_array_elements($1) AS e) AS then
+         LEFT JOIN (SELECT notary_chain AS chain, max(notary_seq) AS last FROM {} GROUP BY 1) AS now USING (chain)
+         WHERE coalesce(now.last, 0) < then.last",
+        rel.qualified()
+    );
+    // A partitioned log's ends are those of all its partitions; a chain's number says nothing about which.
+    if !ends.is_array() || rel.is_partition() {
+        return Ok(Vec::new());
+    }
+    let cut = as_superuser(|| {
+        spi::rows(&sql, &[pgrx::JsonB(ends.clone()).into()], |row| {
+            spi::get::<pgrx::JsonB>(row, 1)
+        })
+    })?;
+    Ok(cut.into_iter().flatten().map(|json| json.0).collect())
+}

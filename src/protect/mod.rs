@@ -1,0 +1,268 @@
+//! Making a table a log and back.
+//!
+//! Invariants:
+//! * Whatever touches the table's rows runs as its owner in a security-restricted operation, so that no function of
+//!   his (in an index, say) gets the rights of a superuser who protects his table.
+//! * What is written to the catalogs runs no code of any user.
+//! * A segment's header is fixed before its first row is chained, and never changes afterwards.
+//! * Everything, the journal's entry included, is one transaction.
+
+mod checks;
+mod memory;
+mod partitions;
+mod segment;
+
+use crate::error::{Error, OrRaise as _};
+use crate::journal::{self, Action, Entry};
+use crate::log::{self, Functions, Mark};
+use crate::pg::relation::Rel;
+use crate::pg::{context, spi};
+use notary_core::id::LogId;
+use pgrx::iter::SetOfIterator;
+use pgrx::{Uuid, pg_extern, pg_sys};
+use serde_json::json;
+
+#[pg_extern(sql = false)]
+fn protect(log: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Uuid {
+    let log = protect_table(log, max_chains).or_raise();
+    Uuid::from_bytes(*log.as_bytes())
+}
+
+#[pg_extern(sql = false)]
+fn unprotect(log: Option<pg_sys::Oid>, reason: Option<&str>) {
+    unprotect_table(log, reason).or_raise();
+}
+
+#[pg_extern(sql = false)]
+fn forget(log: Option<Uuid>, reason: Option<&str>) {
+    forget_log(log, reason).or_raise();
+}
+
+#[pg_extern(sql = false)]
+fn header(segment: pg_sys::Oid) -> SetOfIterator<'static, String> {
+    SetOfIterator::new(header_lines(segment).or_raise())
+}
+
+fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<LogId, Error> {
+    let relid = required(relid, "log", "the table to protect")?;
+    let max_chains = parse_max_chains(max_chains)?;
+    let functions = functions()?;
+    checks::ownership(relid, "protect it")?;
+    let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
+    // Again, now that nobody can give the table away any more.
+    checks::ownership(relid, "protect it")?;
+    rel.check_not_in_use(c"notary.protect");
+    checks::log_root(&rel, &functions)?;
+    ensure_journal(relid, &functions)?;
+    let name = rel.qualified();
+    let busy = busy_statistics(relid)?;
+    let (log, adopted) = if rel.is_partitioned() {
+        partitions::protect_tree(rel, max_chains, &functions)?
+    } else {
+        drop(rel);
+        segment::protect_alone(relid, max_chains, &functions)?
+    };
+    announce(&name, adopted, busy);
+    Ok(log)
+}
+
+/// The journal is a log itself, made (or protected again) by the first protect.
+fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if !journal::exists()? {
+        journal::create()?;
+    }
+    let oid = journal_oid()?;
+    if oid == relid || log::is_log(&Rel::open(oid, pg_sys::AccessShareLock), functions) {
+        return Ok(());
+    }
+    segment::protect_alone(oid, None, functions).map(|_| ())
+}
+
+fn journal_oid() -> Result<pg_sys::Oid, Error> {
+    spi::rows(
+        "SELECT 'notary.journal'::pg_catalog.regclass::pg_catalog.oid",
+        &[],
+        |row| spi::get::<pg_sys::Oid>(row, 1),
+    )?
+    .into_iter()
+    .flatten()
+    .next()
+    .ok_or_else(|| Error::Spi("notary.journal has no OID".into()))
+}
+
+/// Updates and deletes that the statistics counted so far.
+fn busy_statistics(relid: pg_sys::Oid) -> Result<i64, Error> {
+    let sql = "SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_updated(t) + pg_catalog.pg_stat_get_tuples_deleted(t))::int8
+               FROM (SELECT $1 AS t UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass)) AS tables";
+    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?
+        .into_iter()
+        .flatten()
+        .next()
+        .unwrap_or(0))
+}
+
+fn announce(name: &str, adopted: u64, busy: i64) {
+    let rows = match adopted {
+        0 => String::new(),
+        1 => "; 1 row that was there is its first entry".to_owned(),
+        n => format!("; {n} rows that were there are its first entries"),
+    };
+    pgrx::notice!("{name} is now append-only: UPDATE, DELETE and TRUNCATE are refused{rows}");
+    if busy > 0 {
+        pgrx::pg_sys::panic::ErrorReport::new(
+            pgrx::PgSqlErrorCode::ERRCODE_WARNING,
+            format!("{name} was updated or deleted from {busy} times since its statistics began"),
+            "pg_notary",
+        )
+        .set_hint(format!(
+            "Such statements are refused from now on. If the application needs them, run SELECT \
+             notary.unprotect('{name}', 'why') and keep a log of the table's changes beside it."
+        ))
+        .report(pgrx::PgLogLevel::WARNING);
+    }
+}
+
+fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
+    let relid = required(relid, "log", "the log")?;
+    let reason = reason_given(reason)?;
+    let functions = functions()?;
+    checks::ownership(relid, "unprotect it")?;
+    let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
+    checks::ownership(relid, "unprotect it")?;
+    rel.check_not_in_use(c"notary.unprotect");
+    checks::is_root_of_log(&rel, &functions)?;
+    let name = rel.qualified();
+    let leaves = log::leaves(&rel, pg_sys::AccessExclusiveLock);
+    let tables = partitions::all_tables(&rel);
+    drop(rel);
+    let found = memory::state_of(relid, &name)?;
+    for leaf in &leaves {
+        memory::remember_ended(*leaf, &functions)?;
+    }
+    let log = leaves
+        .first()
+        .map_or(Ok(None), |leaf| log_of(*leaf, &functions))?
+        .or(log_of(relid, &functions)?);
+    journal::write(&Entry {
+        action: Action::Unprotect,
+        log,
+        segment: None,
+        relation: Some(&name),
+        reason: Some(reason),
+        details: found,
+    })?;
+    for table in tables {
+        segment::drop_triggers(table, &functions)?;
+    }
+    pgrx::notice!("{name} is no longer protected; its notary_* columns and their values stay");
+    Ok(())
+}
+
+fn log_of(relid: pg_sys::Oid, functions: &Functions) -> Result<Option<LogId>, Error> {
+    // A damaged mark must not stand in the way of unprotect: it is the way to repair it.
+    Ok(match log::mark(&Rel::open(relid, pg_sys::NoLock), functions) {
+        Ok(Some(Mark::Segment(segment))) => Some(segment.log()),
+        Ok(Some(Mark::Partitioned { log, .. })) => Some(log),
+        Ok(None) | Err(_) => None,
+    })
+}
+
+fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
+    let log = required(log, "log", "the log's uuid")?;
+    let reason = reason_given(reason)?;
+    let id = LogId::from_bytes(*log.as_bytes());
+    if let Some(table) = memory::table_with(id, &functions()?)? {
+        return Err(Error::Refused {
+            attempt: "forgetting".into(),
+            log: table,
+            detail: "The log is still in this database.".into(),
+            hint: String::new(),
+        });
+    }
+    let Some(name) = memory::name_of(id)? else {
+        return Err(Error::BadArgument {
+            message: format!("no log {id} is known in this database"),
+            detail: "Neither notary.journal nor the extension's memory names it.".into(),
+            hint: "SELECT DISTINCT log, relation FROM notary.journal shows the logs that are known.".into(),
+        });
+    };
+    memory::end(id)?;
+    journal::write(&Entry {
+        action: Action::Forget,
+        log: Some(id),
+        segment: None,
+        relation: Some(&name),
+        reason: Some(reason),
+        details: json!({}),
+    })
+}
+
+fn header_lines(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let functions = functions()?;
+    let rel = Rel::open(relid, pg_sys::AccessShareLock);
+    checks::may_select(&rel)?;
+    if log::mark(&rel, &functions)?.is_none() {
+        return Err(Error::NotALog { table: rel.qualified() });
+    }
+    let mut headers = Vec::new();
+    for leaf in log::leaves(&rel, pg_sys::AccessShareLock) {
+        if let Some(Mark::Segment(segment)) = log::mark(&Rel::open(leaf, pg_sys::AccessShareLock), &functions)? {
+            headers.extend(segment.headers);
+        }
+    }
+    headers.sort_by_key(|h| h.segment);
+    Ok(headers.iter().map(notary_core::header::Header::line).collect())
+}
+
+fn functions() -> Result<Functions, Error> {
+    Functions::find().ok_or_else(|| Error::Installation {
+        message: "the trigger functions notary.append() and notary.refuse() are missing".into(),
+        hint: "Someone damaged the installation; DROP EXTENSION is refused while logs exist, so restore the functions \
+               from the extension's script."
+            .into(),
+    })
+}
+
+fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {
+    value.ok_or_else(|| Error::BadArgument {
+        message: format!("{name} must not be NULL"),
+        detail: String::new(),
+        hint: format!("Name {what}."),
+    })
+}
+
+fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
+    reason
+        .map(str::trim)
+        .filter(|r| !r.is_empty())
+        .ok_or_else(|| Error::BadArgument {
+            message: "a reason must be given".into(),
+            detail: "It is written to notary.journal, for the auditors.".into(),
+            hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
+        })
+}
+
+fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
+    match max_chains {
+        None => Ok(None),
+        Some(n) => match u32::try_from(n)
+            .ok()
+            .filter(|n| (1..=notary_core::chain::MAX_CHAIN).contains(n))
+        {
+            Some(n) => Ok(Some(n)),
+            None => Err(Error::BadArgument {
+                message: format!("max_chains is {n}"),
+                detail: format!(
+                    "It must be NULL (no limit) or between 1 and {}.",
+                    notary_core::chain::MAX_CHAIN
+                ),
+                hint: "Leave it out, unless all entries must stand in one strict order: then 1.".into(),
+            }),
+        },
+    }
+}
+
+/// Runs SQL of ours on a table as the superuser who always exists: catalog changes that call no user's code.
+fn as_superuser(sql: &str) -> Result<(), Error> {
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || spi::run(sql, &[])).map(|_| ())
+}

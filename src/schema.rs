@@ -1,0 +1,9 @@
+//! The table of contents of `sql/`: what the extension's script is made of, in reading order.
+
+use pgrx::extension_sql_file;
+
+extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
+extension_sql_file!("../sql/10_triggers.sql", name = "triggers", requires = ["schema"]);
+extension_sql_file!("../sql/20_protect.sql", name = "protect", requires = ["triggers"]);
+extension_sql_file!("../sql/30_verify.sql", name = "verify", requires = ["protect"]);
+extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["verify"], finalize);
