@@ -147,12 +147,7 @@ struct Parts {
 impl Error {
     /// Raises the error in PostgreSQL.
     pub fn raise(self) -> ! {
-        let Parts {
-            code,
-            message,
-            detail,
-            hint,
-        } = self.parts();
+        let Parts { code, message, detail, hint } = self.parts();
         let mut report = ErrorReport::new(code, message, "pg_notary");
         if !detail.is_empty() {
             report = report.set_detail(detail);
@@ -167,12 +162,7 @@ impl Error {
 
     fn parts(self) -> Parts {
         use PgSqlErrorCode as Code;
-        let parts = |code, message: String, detail: String, hint: String| Parts {
-            code,
-            message,
-            detail,
-            hint,
-        };
+        let parts = |code, message: String, detail: String, hint: String| Parts { code, message, detail, hint };
         match self {
             Self::CannotProtect { table, why, hint } => {
                 parts(Code::ERRCODE_WRONG_OBJECT_TYPE, format!("{table} cannot become a log"), why, hint)
@@ -303,6 +293,16 @@ impl Error {
                 message,
                 String::new(),
             ),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotUtf8 => f.write_str("a value is not valid UTF-8"),
+            Self::LineTooLong => f.write_str("its line would pass 256 MiB"),
+            other => write!(f, "{other:?}"),
         }
     }
 }

@@ -9,11 +9,5 @@ pub fn init() {}
 entry_point!(notary_refuse, pg_finfo_notary_refuse, refuse);
 
 fn refuse(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    Error::Refused {
-        attempt: "a change".into(),
-        log: "?".into(),
-        detail: String::new(),
-        hint: String::new(),
-    }
-    .raise()
+    Error::Refused { attempt: "a change".into(), log: "?".into(), detail: String::new(), hint: String::new() }.raise()
 }

@@ -185,11 +185,8 @@ pub fn as_role<T>(role: pg_sys::Oid, restricted: bool, work: impl FnOnce() -> T)
     // SAFETY: reads and sets backend state; the mask only ever grows until it is put back.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut flags);
-        let extra = if restricted {
-            pg_sys::SECURITY_RESTRICTED_OPERATION
-        } else {
-            pg_sys::SECURITY_LOCAL_USERID_CHANGE
-        };
+        let extra =
+            if restricted { pg_sys::SECURITY_RESTRICTED_OPERATION } else { pg_sys::SECURITY_LOCAL_USERID_CHANGE };
         pg_sys::SetUserIdAndSecContext(role, flags | extra as i32);
     }
     let result = work();

@@ -70,10 +70,7 @@ impl Rel {
     /// Opens with a lock, waiting for it. Raises when there is no such relation.
     pub fn open(relid: pg_sys::Oid, lock: u32) -> Self {
         // SAFETY: relation_open raises rather than return null; reference and lock belong to the resource owner.
-        Self {
-            raw: unsafe { pg_sys::relation_open(relid, lock as pg_sys::LOCKMODE) },
-            close: true,
-        }
+        Self { raw: unsafe { pg_sys::relation_open(relid, lock as pg_sys::LOCKMODE) }, close: true }
     }
 
     /// Opens unless it is gone.
@@ -204,9 +201,7 @@ impl Rel {
     pub fn dropped(&self) -> Vec<usize> {
         let desc = self.data().rd_att;
         // SAFETY: indexes below natts.
-        (0..self.attribute_count())
-            .filter(|i| unsafe { compat::attribute(desc, *i) }.attisdropped)
-            .collect()
+        (0..self.attribute_count()).filter(|i| unsafe { compat::attribute(desc, *i) }.attisdropped).collect()
     }
 
     /// Raises unless nothing else in this session uses the table (an open cursor, pending trigger events).
@@ -274,9 +269,7 @@ impl Drop for Rel {
 /// A NameData as a string.
 pub fn name(data: &pg_sys::NameData) -> String {
     // SAFETY: NameData is NUL-terminated.
-    unsafe { CStr::from_ptr(data.data.as_ptr()) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(data.data.as_ptr()) }.to_string_lossy().into_owned()
 }
 
 /// A C string that PostgreSQL returned, empty for null.
@@ -300,11 +293,7 @@ pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
 pub fn role_name(role: pg_sys::Oid) -> String {
     // SAFETY: with noerr, returns null for a role that is gone.
     let raw = unsafe { pg_sys::GetUserNameFromId(role, true) };
-    if raw.is_null() {
-        role.to_u32().to_string()
-    } else {
-        c_string(raw)
-    }
+    if raw.is_null() { role.to_u32().to_string() } else { c_string(raw) }
 }
 
 /// The OID of a schema, if it exists.

@@ -160,6 +160,8 @@ pub struct NotaryValues {
     pub prev: Option<Digest>,
     /// notary_hash, None also when it is not 32 bytes
     pub hash: Option<Digest>,
+    /// notary_prev or notary_hash is there and not 32 bytes
+    pub odd: bool,
 }
 
 /// Reads the notary values of a row of a table whose columns are at `at`.
@@ -167,12 +169,14 @@ pub fn place(at: &NotaryColumns, values: &[pg_sys::Datum], nulls: &[bool]) -> No
     let value = |i: usize| (!nulls[i]).then(|| values[i]);
     // SAFETY: NotaryColumns::of checked that these two columns are bytea.
     let bytes = |i: usize| value(i).and_then(|v| unsafe { super::index::digest(v) });
+    let (prev, hash) = (bytes(at.prev), bytes(at.hash));
     NotaryValues {
+        odd: (prev.is_none() && !nulls[at.prev]) || (hash.is_none() && !nulls[at.hash]),
         #[allow(clippy::cast_possible_truncation)] // an int4 Datum holds its value in the low bytes
         chain: value(at.chain).map(|v| v.value() as i32),
         seq: value(at.seq).map(|v| v.value() as i64),
         time: value(at.time).map(|v| v.value() as i64),
-        prev: bytes(at.prev),
-        hash: bytes(at.hash),
+        prev,
+        hash,
     }
 }

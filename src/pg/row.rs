@@ -71,11 +71,8 @@ impl RowWriter {
     /// Reads the table's columns: all but ours and generated ones, sorted by name. The error names a column whose type
     /// the format does not list.
     pub fn of(rel: &Rel) -> Result<Self, Error> {
-        let mut columns: Vec<_> = rel
-            .columns()
-            .into_iter()
-            .filter(|c| !c.generated && !is_notary_column(&c.name))
-            .collect();
+        let mut columns: Vec<_> =
+            rel.columns().into_iter().filter(|c| !c.generated && !is_notary_column(&c.name)).collect();
         columns.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         let mut members = Vec::with_capacity(columns.len());
         for column in columns {
@@ -88,11 +85,7 @@ impl RowWriter {
             };
             let mut key = Vec::with_capacity(column.name.len() + 3);
             line::write_key(&mut key, &column.name);
-            members.push(Member {
-                index: usize::try_from(column.number - 1).unwrap_or(0),
-                key,
-                writer,
-            });
+            members.push(Member { index: usize::try_from(column.number - 1).unwrap_or(0), key, writer });
         }
         let pinned = members.iter().any(|m| m.writer.needs_pins());
         Ok(Self { members, pinned })
@@ -108,6 +101,12 @@ impl RowWriter {
     pub fn write_copied(&mut self, out: &mut Vec<u8>, row: &super::rewrite::Row<'_>) -> Result<(), Error> {
         // SAFETY: the row was taken apart by the table's own descriptor.
         unsafe { self.write(out, row.values, row.nulls) }
+    }
+
+    /// Appends the members of `row` for a row that a `heap::Reader` of the table took apart.
+    pub fn write_read(&mut self, out: &mut Vec<u8>, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<(), Error> {
+        // SAFETY: the reader bounded every value by its row, by the table's own descriptor.
+        unsafe { self.write(out, values, nulls) }
     }
 
     /// Appends the members of `row`, without its braces. Raises or returns an error when a value cannot be read or the

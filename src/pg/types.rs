@@ -118,11 +118,7 @@ fn listed_range(oid: pg_sys::Oid) -> bool {
     // SAFETY: syscache look-ups, InvalidOid where nothing is found.
     let (range, subtype) = unsafe {
         let of_multirange = pg_sys::get_multirange_range(oid);
-        let range = if of_multirange == pg_sys::InvalidOid {
-            oid
-        } else {
-            of_multirange
-        };
+        let range = if of_multirange == pg_sys::InvalidOid { oid } else { of_multirange };
         (range, pg_sys::get_range_subtype(range))
     };
     range != pg_sys::InvalidOid
@@ -239,10 +235,7 @@ fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn write_uuid(out: &mut Vec<u8>, uuid: &[u8; 16]) {
     quoted(out, |out| {
-        for (i, part) in [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, part) in [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]].into_iter().enumerate() {
             if i > 0 {
                 out.push(b'-');
             }
@@ -272,10 +265,7 @@ impl Varlena {
         let stored = value.cast_mut_ptr::<pg_sys::varlena>();
         // SAFETY: a varlena; raises when TOAST cannot be read.
         let packed = unsafe { pg_sys::pg_detoast_datum_packed(stored) };
-        Self {
-            packed,
-            copy: !core::ptr::eq(packed, stored),
-        }
+        Self { packed, copy: !core::ptr::eq(packed, stored) }
     }
 
     fn bytes(&self) -> &[u8] {

@@ -37,12 +37,7 @@ fn remembered(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result
     Ok(rows
         .into_iter()
         .filter_map(|(log, header, schema, table)| {
-            Some(Remembered {
-                log: log.parse().ok()?,
-                header: Header::parse(&header).ok()?,
-                schema,
-                table,
-            })
+            Some(Remembered { log: log.parse().ok()?, header: Header::parse(&header).ok()?, schema, table })
         })
         .collect())
 }
@@ -69,11 +64,7 @@ pub fn log_of_table(relid: pg_sys::Oid) -> Result<Option<LogId>, Error> {
 pub fn log_of_tree(leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Option<LogId>, Error> {
     for leaf in leaves {
         if let Some(log) = log_of_table(*leaf)? {
-            return Ok(if table_with(log, functions)?.is_none() {
-                Some(log)
-            } else {
-                None
-            });
+            return Ok(if table_with(log, functions)?.is_none() { Some(log) } else { None });
         }
     }
     Ok(None)
@@ -124,13 +115,15 @@ pub fn remember(relid: pg_sys::Oid, max_chains: Option<u32>, functions: &Functio
 
 fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), Error> {
     let (schema, table) = (rel.schema(), rel.name());
+    let database = crate::journal::database()?;
     for header in headers {
         as_superuser(|| {
             spi::run(
-                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains)
-                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6)
+                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains, database)
+                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT (log, segment) DO UPDATE
-                 SET schema_name = excluded.schema_name, table_name = excluded.table_name",
+                 SET schema_name = excluded.schema_name, table_name = excluded.table_name,
+                     database = excluded.database",
                 &[
                     header.log.to_string().into(),
                     i64::from(header.segment).into(),
@@ -138,6 +131,7 @@ fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), E
                     schema.as_str().into(),
                     table.as_str().into(),
                     max_chains.and_then(|n| i32::try_from(n).ok()).into(),
+                    database.as_str().into(),
                 ],
             )
         })?;
@@ -186,9 +180,8 @@ pub fn name_of(log: LogId) -> Result<Option<String>, Error> {
 /// A table in this database that carries triggers of `log`.
 pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, Error> {
     let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
-    let tables = spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| {
-        spi::get::<pg_sys::Oid>(row, 1)
-    })?;
+    let tables =
+        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
     for relid in tables.into_iter().flatten() {
         let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
             continue;
@@ -208,11 +201,9 @@ pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, E
 /// What verification finds wrong with a log now, one object a finding.
 fn damage(root: pg_sys::Oid) -> Result<Vec<Value>, Error> {
     let found = as_superuser(|| {
-        spi::rows(
-            "SELECT damage FROM notary.damage($1::pg_catalog.regclass) AS damage",
-            &[root.into()],
-            |row| spi::get::<pgrx::JsonB>(row, 1),
-        )
+        spi::rows("SELECT damage FROM notary.damage($1::pg_catalog.regclass) AS damage", &[root.into()], |row| {
+            spi::get::<pgrx::JsonB>(row, 1)
+        })
     })?;
     Ok(found.into_iter().flatten().map(|json| json.0).collect())
 }
@@ -238,16 +229,8 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
                ORDER BY at DESC LIMIT 1";
     let before = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     let before = before.into_iter().flatten().next().map_or(Value::Null, |json| json.0);
-    let known: HashSet<String> = before["found"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-    let mut changes: Vec<_> = damage(relid)?
-        .into_iter()
-        .filter(|d| !known.contains(&d.to_string()))
-        .collect();
+    let known: HashSet<String> = before["found"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+    let mut changes: Vec<_> = damage(relid)?.into_iter().filter(|d| !known.contains(&d.to_string())).collect();
     changes.extend(cut_ends(relid, &before["chain_ends"])?);
     Ok(changes)
 }
@@ -265,10 +248,7 @@ fn cut_ends(relid: pg_sys::Oid, ends: &Value) -> Result<Vec<Value>, Error> {
     if !ends.is_array() || rel.is_partition() {
         return Ok(Vec::new());
     }
-    let cut = as_superuser(|| {
-        spi::rows(&sql, &[pgrx::JsonB(ends.clone()).into()], |row| {
-            spi::get::<pgrx::JsonB>(row, 1)
-        })
-    })?;
+    let cut =
+        as_superuser(|| spi::rows(&sql, &[pgrx::JsonB(ends.clone()).into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     Ok(cut.into_iter().flatten().map(|json| json.0).collect())
 }

@@ -79,11 +79,9 @@ fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error
 }
 
 fn journal_oid() -> Result<pg_sys::Oid, Error> {
-    spi::rows(
-        "SELECT 'notary.journal'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-        |row| spi::get::<pg_sys::Oid>(row, 1),
-    )?
+    spi::rows("SELECT 'notary.journal'::pg_catalog.regclass::pg_catalog.oid", &[], |row| {
+        spi::get::<pg_sys::Oid>(row, 1)
+    })?
     .into_iter()
     .flatten()
     .next()
@@ -94,11 +92,7 @@ fn journal_oid() -> Result<pg_sys::Oid, Error> {
 fn busy_statistics(relid: pg_sys::Oid) -> Result<i64, Error> {
     let sql = "SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_updated(t) + pg_catalog.pg_stat_get_tuples_deleted(t))::int8
                FROM (SELECT $1 AS t UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass)) AS tables";
-    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?
-        .into_iter()
-        .flatten()
-        .next()
-        .unwrap_or(0))
+    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?.into_iter().flatten().next().unwrap_or(0))
 }
 
 fn announce(name: &str, adopted: u64, busy: i64) {
@@ -139,10 +133,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }
-    let log = leaves
-        .first()
-        .map_or(Ok(None), |leaf| log_of(*leaf, &functions))?
-        .or(log_of(relid, &functions)?);
+    let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
     journal::write(&Entry {
         action: Action::Unprotect,
         log,
@@ -232,30 +223,21 @@ fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {
 }
 
 fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
-    reason
-        .map(str::trim)
-        .filter(|r| !r.is_empty())
-        .ok_or_else(|| Error::BadArgument {
-            message: "a reason must be given".into(),
-            detail: "It is written to notary.journal, for the auditors.".into(),
-            hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
-        })
+    reason.map(str::trim).filter(|r| !r.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
+    })
 }
 
 fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
     match max_chains {
         None => Ok(None),
-        Some(n) => match u32::try_from(n)
-            .ok()
-            .filter(|n| (1..=notary_core::chain::MAX_CHAIN).contains(n))
-        {
+        Some(n) => match u32::try_from(n).ok().filter(|n| (1..=notary_core::chain::MAX_CHAIN).contains(n)) {
             Some(n) => Ok(Some(n)),
             None => Err(Error::BadArgument {
                 message: format!("max_chains is {n}"),
-                detail: format!(
-                    "It must be NULL (no limit) or between 1 and {}.",
-                    notary_core::chain::MAX_CHAIN
-                ),
+                detail: format!("It must be NULL (no limit) or between 1 and {}.", notary_core::chain::MAX_CHAIN),
                 hint: "Leave it out, unless all entries must stand in one strict order: then 1.".into(),
             }),
         },

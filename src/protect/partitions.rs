@@ -50,17 +50,10 @@ fn check_member(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> 
         return Err(Error::AlreadyProtected { table: rel.qualified() });
     }
     if !compat::owns_relation(relid) {
-        return Err(Error::NotOwner {
-            table: rel.qualified(),
-            what: "protect the log that it is a partition of",
-        });
+        return Err(Error::NotOwner { table: rel.qualified(), what: "protect the log that it is a partition of" });
     }
     rel.check_not_in_use(c"notary.protect");
-    if rel.is_partitioned() {
-        checks::inner_table(&rel)
-    } else {
-        checks::leaf(&rel)
-    }
+    if rel.is_partitioned() { checks::inner_table(&rel) } else { checks::leaf(&rel) }
 }
 
 fn is_partitioned(relid: pg_sys::Oid) -> bool {
@@ -108,11 +101,7 @@ fn protect_new_partitions() -> Result<(), Error> {
             None => fresh.push((relid, rel.is_partitioned(), parent)),
             Some(mark) if log_of(&mark) == parent.0 => {}
             Some(_) => {
-                return Err(refused(
-                    &rel,
-                    "It is protected as another log.",
-                    "Unprotect it first, or keep it apart.",
-                ));
+                return Err(refused(&rel, "It is protected as another log.", "Unprotect it first, or keep it apart."));
             }
         }
     }
