@@ -46,9 +46,6 @@ pub struct Entry<'a> {
     pub details: Value,
 }
 
-/// The qualified name of the journal.
-pub const TABLE: &str = "notary.journal";
-
 /// Is there a journal (protected or not)?
 pub fn exists() -> Result<bool, Error> {
     spi::rows("SELECT pg_catalog.to_regclass('notary.journal') IS NOT NULL", &[], |row| spi::get::<bool>(row, 1))

@@ -37,7 +37,6 @@ impl Tid {
     }
 
     /// The reverse of `pack`.
-    #[allow(clippy::cast_possible_truncation)] // pack() put exactly these bits there
     pub fn unpack(packed: u64) -> Self {
         Self { block: (packed >> 16) as u32, offset: packed as u16 }
     }
@@ -75,7 +74,6 @@ const BLOCK_SIZE: usize = pg_sys::BLCKSZ as usize;
 const ITEM_SIZE: usize = size_of::<pg_sys::ItemIdData>();
 /// MaxHeapTuplesPerPage of access/htup_details.h: a page's header, then for each tuple a line pointer and an aligned
 /// header. At most 1,362, even for pages of 32 KiB.
-#[allow(clippy::cast_possible_truncation)]
 const MAX_TUPLES: u16 = ((BLOCK_SIZE - 24) / (24 + ITEM_SIZE)) as u16;
 
 impl Layout {

@@ -111,7 +111,6 @@ impl<'a> ChainIndex<'a> {
             pg_sys::slot_getallattrs(self.slot);
             let slot = &*self.slot;
             let is_null = |i: usize| *slot.tts_isnull.add(i);
-            #[allow(clippy::cast_possible_truncation)] // an int4 Datum holds its value in the low bytes
             let chain =
                 if is_null(self.columns.chain) { 0 } else { (*slot.tts_values.add(self.columns.chain)).value() as i32 };
             let seq =

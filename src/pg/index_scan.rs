@@ -33,7 +33,6 @@ pub fn each(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(IndexEntry)) {
             let (mut values, mut nulls) = ([pg_sys::Datum::from(0); 2], [true; 2]);
             pg_sys::index_deform_tuple((*scan).xs_itup, (*scan).xs_itupdesc, values.as_mut_ptr(), nulls.as_mut_ptr());
             let (block, offset) = pgrx::itemptr::item_pointer_get_both(*tid);
-            #[allow(clippy::cast_possible_truncation)] // an int4 Datum holds its value in the low bytes
             each(IndexEntry {
                 chain: (!nulls[0]).then(|| values[0].value() as i32),
                 seq: (!nulls[1]).then(|| values[1].value() as i64),

@@ -281,12 +281,13 @@ pub fn c_string(raw: *const core::ffi::c_char) -> String {
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
 
-/// A type's name as `format_type` prints it, always with a schema unless it is in pg_catalog, so that the session's
-/// search_path makes no difference.
+/// A type's name as `format_type` prints it with nothing but pg_catalog in the search path: built-in types without a
+/// schema, all others with theirs, whatever the session's search_path is.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
     let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
     // SAFETY: returns a palloc'd string.
-    c_string(unsafe { pg_sys::format_type_extended(type_oid, typmod, flags as pg_sys::bits16) })
+    let name = c_string(unsafe { pg_sys::format_type_extended(type_oid, typmod, flags as pg_sys::bits16) });
+    name.strip_prefix("pg_catalog.").map(str::to_owned).unwrap_or(name)
 }
 
 /// A role's name, or its number when it is gone.

@@ -172,7 +172,6 @@ pub fn place(at: &NotaryColumns, values: &[pg_sys::Datum], nulls: &[bool]) -> No
     let (prev, hash) = (bytes(at.prev), bytes(at.hash));
     NotaryValues {
         odd: (prev.is_none() && !nulls[at.prev]) || (hash.is_none() && !nulls[at.hash]),
-        #[allow(clippy::cast_possible_truncation)] // an int4 Datum holds its value in the low bytes
         chain: value(at.chain).map(|v| v.value() as i32),
         seq: value(at.seq).map(|v| v.value() as i64),
         time: value(at.time).map(|v| v.value() as i64),

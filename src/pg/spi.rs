@@ -2,7 +2,6 @@
 
 use crate::error::Error;
 use pgrx::datum::DatumWithOid;
-use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
 
 /// Runs one command; the number of rows it touched.
@@ -47,11 +46,4 @@ pub fn quote_literal(text: &str) -> String {
 /// `schema.table`, quoted where needed.
 pub fn quote_qualified(schema: &str, name: &str) -> String {
     pgrx::spi::quote_qualified_identifier(schema, name)
-}
-
-/// The OID of the function `notary.<name>` with the given argument types, as `regprocedure` reads it, if it exists.
-pub fn function_oid(signature: &str) -> Option<pg_sys::Oid> {
-    Spi::get_one_with_args::<pg_sys::Oid>("SELECT pg_catalog.to_regprocedure($1)::oid", &[signature.into()])
-        .ok()
-        .flatten()
 }

@@ -159,10 +159,8 @@ impl Writer {
     pub unsafe fn write(&mut self, out: &mut Vec<u8>, value: pg_sys::Datum) -> Result<(), Error> {
         match self {
             Self::Bool => out.extend_from_slice(if value.value() & 0xff != 0 { b"true" } else { b"false" }),
-            #[allow(clippy::cast_possible_truncation)]
             // a Datum holds a narrower value in its low bytes
             Self::Int2 => integer(out, i64::from(value.value() as i16)),
-            #[allow(clippy::cast_possible_truncation)]
             Self::Int4 => integer(out, i64::from(value.value() as i32)),
             Self::Int8 => integer(out, value.value() as i64),
             Self::Timestamptz => quoted(out, |out| time::write_timestamptz(out, value.value() as i64)),

@@ -12,7 +12,7 @@ const MAX_COLUMNS: usize = 1600;
 
 /// Refuses all but the table's owner and superusers.
 pub fn ownership(relid: pg_sys::Oid, what: &'static str) -> Result<(), Error> {
-    let Some(rel) = Rel::try_open(relid, pg_sys::NoLock.max(pg_sys::AccessShareLock)) else {
+    let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
         return Err(Error::BadArgument {
             message: format!("relation with OID {} does not exist", relid.to_u32()),
             detail: String::new(),

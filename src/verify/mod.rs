@@ -220,7 +220,10 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
     Ok(lost.is_empty() && reports.iter().all(|(_, report)| report.findings == 0))
 }
 
-fn check_all(relid: Option<pg_sys::Oid>) -> Result<(Vec<(String, Report)>, Vec<String>), Error> {
+/// Each log's name and report, and the logs that are lost, in words.
+type Checked = (Vec<(String, Report)>, Vec<String>);
+
+fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
     let targets = Targets::of(relid)?;
     let mut reports = Vec::new();
     for root in targets.roots {

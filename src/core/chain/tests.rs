@@ -374,36 +374,3 @@ fn an_error_of_the_reader_ends_the_walk() {
     let end = walk(&segments, &tallied, rows.into_iter(), &mut table, &mut |_| {});
     assert_eq!(end, Err("page 3 cannot be read"));
 }
-#[test]
-#[ignore = "a measurement"]
-fn bench_tally() {
-    let table = Table::new(&[100_000; 10], 5);
-    let mut order: Vec<usize> = (0..1_000_000).collect();
-    order.sort_by_key(|at| (at % 100_000, at / 100_000));
-    let e = table.entries(&order);
-    let t = std::time::Instant::now();
-    let mut tally = Tally::new(&table.segments, 1000);
-    e.iter().for_each(|e| tally.add(e));
-    let r = tally.finish();
-    println!("interleaved {:?}/row {:?}", t.elapsed() / 1_000_000, r.suspects);
-    let t = std::time::Instant::now();
-    let mut tally = Tally::new(&table.segments, 1000);
-    e.iter().rev().for_each(|e| tally.add(e));
-    let r = tally.finish();
-    println!("backwards {:?}/row {:?}", t.elapsed() / 1_000_000, r.suspects);
-    let t = std::time::Instant::now();
-    let mut e = e;
-    e.sort_by_key(|e| (e.chain, e.seq));
-    let s = std::time::Instant::now();
-    let mut ev = table.clone();
-    let n = walk(&table.segments, &everything(&r), e.into_iter().map(Ok::<_, ()>), &mut ev, &mut |_| panic!());
-    println!("sort {:?} walk {:?}/row {:?}", s - t, s.elapsed() / 1_000_000, n);
-    let text = "The quick brown fox jumps over the lazy dog. ".repeat(100);
-    let t = std::time::Instant::now();
-    let mut out = Vec::new();
-    for _ in 0..100_000 {
-        out.clear();
-        crate::line::write_string(&mut out, &text);
-    }
-    println!("write_string {} GB/s", 100_000.0 * text.len() as f64 / t.elapsed().as_secs_f64() / 1e9);
-}
