@@ -29,7 +29,8 @@ pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -
     for leaf in leaves {
         adopted += segment::protect_segment(leaf, log, max_chains, functions)?.1;
     }
-    for table in tables.into_iter().filter(|t| is_partitioned(*t)) {
+    // Bottom first: the event trigger would take a partitioned table below a marked one for a new partition.
+    for table in tables.into_iter().rev().filter(|t| is_partitioned(*t)) {
         mark_inner(table, log, max_chains)?;
     }
     Ok((log, adopted))
