@@ -9,6 +9,7 @@ use crate::pg::relation::Rel;
 use crate::pg::{compat, context, rewrite, spi};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
+use std::cell::Cell;
 
 /// Protects a partitioned table with everything below it; the log's uuid and the number of rows adopted.
 pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -> Result<(LogId, u64), Error> {
@@ -74,8 +75,30 @@ entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitio
 
 /// Event trigger at ddl_command_end of CREATE TABLE, ALTER TABLE, CREATE SCHEMA.
 fn new_partitions(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    protect_new_partitions().or_raise();
+    // Our own ALTER TABLE commands come here too, while the partition is half protected.
+    if let Some(_busy) = Busy::begin() {
+        protect_new_partitions().or_raise();
+    }
     pg_sys::Datum::from(0)
+}
+
+thread_local! {
+    static BUSY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// This backend is protecting partitions, until dropped.
+struct Busy;
+
+impl Busy {
+    fn begin() -> Option<Self> {
+        (!BUSY.replace(true)).then_some(Self)
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        BUSY.set(false);
+    }
 }
 
 fn protect_new_partitions() -> Result<(), Error> {

@@ -374,3 +374,23 @@ fn an_error_of_the_reader_ends_the_walk() {
     let end = walk(&segments, &tallied, rows.into_iter(), &mut table, &mut |_| {});
     assert_eq!(end, Err("page 3 cannot be read"));
 }
+
+#[test]
+fn a_chain_that_claims_to_start_later_is_missing_its_start() {
+    let mut table = Table::new(&[10, 1], 3);
+    row(&mut table, 2, 1).seq = Some(5);
+    let forged = table.find(2, 5).unwrap();
+    table.seal(forged);
+    assert_eq!(table.verdict(), [(Problem::Missing, Some(2), Some(1), Some(4))]);
+}
+
+#[test]
+fn an_entry_with_a_time_of_infinity_is_never_consistent() {
+    let entry = table().entry(0);
+    assert!(entry.is_consistent());
+    for time in [None, Some(i64::MAX), Some(i64::MIN)] {
+        assert!(!Entry { time, ..entry.clone() }.is_consistent());
+    }
+    assert!(!Entry { odd: true, ..entry.clone() }.is_consistent());
+    assert!(!Entry { hash: None, computed: None, ..entry }.is_consistent());
+}
