@@ -11,6 +11,8 @@
 // bindgen gives C's constants as u32, whatever the width of the fields and arguments that take them; chars are i8.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+pub mod catalog;
+pub mod command;
 pub mod compat;
 pub mod context;
 pub mod entry;

@@ -6,10 +6,9 @@ use crate::error::{Error, OrRaise as _};
 use crate::log::{self, Functions, Mark};
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
-use crate::pg::{compat, context, rewrite, spi};
+use crate::pg::{command, compat, context, rewrite, spi};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
-use std::cell::Cell;
 
 /// Protects a partitioned table with everything below it; the log's uuid and the number of rows adopted.
 pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -> Result<(LogId, u64), Error> {
@@ -30,8 +29,7 @@ pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -
     for leaf in leaves {
         adopted += segment::protect_segment(leaf, log, max_chains, functions)?.1;
     }
-    // Bottom first: the event trigger would take a partitioned table below a marked one for a new partition.
-    for table in tables.into_iter().rev().filter(|t| is_partitioned(*t)) {
+    for table in tables.into_iter().filter(|t| is_partitioned(*t)) {
         mark_inner(table, log, max_chains)?;
     }
     Ok((log, adopted))
@@ -74,31 +72,14 @@ fn mark_inner(relid: pg_sys::Oid, log: LogId, max_chains: Option<u32>) -> Result
 entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitions);
 
 /// Event trigger at ddl_command_end of CREATE TABLE, ALTER TABLE, CREATE SCHEMA.
-fn new_partitions(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    // Our own ALTER TABLE commands come here too, while the partition is half protected.
-    if let Some(_busy) = Busy::begin() {
+///
+/// A restore makes partitions first, loads their rows, and only then makes our triggers, each enabled by an ALTER TABLE:
+/// between the parent's and the partition's, a partition with rows is not a new one. The same goes for our own commands.
+fn new_partitions(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if command::may_bring_partitions(fcinfo) {
         protect_new_partitions().or_raise();
     }
     pg_sys::Datum::from(0)
-}
-
-thread_local! {
-    static BUSY: Cell<bool> = const { Cell::new(false) };
-}
-
-/// This backend is protecting partitions, until dropped.
-struct Busy;
-
-impl Busy {
-    fn begin() -> Option<Self> {
-        (!BUSY.replace(true)).then_some(Self)
-    }
-}
-
-impl Drop for Busy {
-    fn drop(&mut self) {
-        BUSY.set(false);
-    }
 }
 
 fn protect_new_partitions() -> Result<(), Error> {
