@@ -238,10 +238,10 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
 fn cut_ends(relid: pg_sys::Oid, ends: &Value) -> Result<Vec<Value>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     let sql = format!(
-        "SELECT jsonb_build_object('problem', 'missing', 'chain', chain, 'seq', coalesce(now.last, 0) + 1, 'to_seq', then.last)
-         FROM (SELECT (e ->> 0)::int AS chain, (e ->> 1)::bigint AS last FROM jsonb_array_elements($1) AS e) AS then
+        "SELECT jsonb_build_object('problem', 'missing', 'chain', chain, 'seq', coalesce(now.last, 0) + 1, 'to_seq', before.last)
+         FROM (SELECT (e ->> 0)::int AS chain, (e ->> 1)::bigint AS last FROM jsonb_array_elements($1) AS e) AS before
          LEFT JOIN (SELECT notary_chain AS chain, max(notary_seq) AS last FROM {} GROUP BY 1) AS now USING (chain)
-         WHERE coalesce(now.last, 0) < then.last",
+         WHERE coalesce(now.last, 0) < before.last",
         rel.qualified()
     );
     // A partitioned log's ends are those of all its partitions; a chain's number says nothing about which.
