@@ -141,8 +141,12 @@ pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
 
 /// What the relation's triggers say, or None for a table that is no log.
 pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
-    let triggers = rel.triggers();
-    if let Some(append) = append_trigger(&triggers, functions) {
+    mark_by(rel, &rel.triggers(), functions)
+}
+
+/// The same by triggers that were read otherwise.
+pub fn mark_by(rel: &Rel, triggers: &[Trigger], functions: &Functions) -> Result<Option<Mark>, Error> {
+    if let Some(append) = append_trigger(triggers, functions) {
         return Segment::parse(&append.args)
             .map(|s| Some(Mark::Segment(s)))
             .map_err(|why| Error::BadTrigger { table: rel.qualified(), why });

@@ -5,7 +5,7 @@ use super::index::{self, Key, Sum};
 use super::known::{self, Changes};
 use super::rows::{At, Subject};
 use crate::error::Error;
-use crate::log::{self, Functions, Mark, Segment};
+use crate::log::{Functions, Mark, Segment};
 use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
@@ -109,7 +109,7 @@ impl Check<'_> {
         for finding in guard_state::of_partitioned(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
         }
-        if let Ok(Some(Mark::Partitioned { log, .. })) = log::mark(rel, self.functions) {
+        if let Ok(Some(Mark::Partitioned { log, .. })) = guard_state::mark(rel, self.functions) {
             self.report.log.get_or_insert(log);
         }
         Ok(())
@@ -140,7 +140,7 @@ impl Check<'_> {
     /// The headers to check the rows by: those of the append trigger; where it is gone or unreadable, the remembered
     /// ones. None, with a finding, when there are neither.
     fn headers(&mut self, rel: &Rel) -> Result<Option<Vec<Header>>, Error> {
-        let (headers, trouble) = match log::mark(rel, self.functions) {
+        let (headers, trouble) = match guard_state::mark(rel, self.functions) {
             Ok(Some(Mark::Segment(Segment { headers, .. }))) => (Some(headers), None),
             Ok(_) => (None, Some("the append trigger, which carries the header lines, is missing".to_owned())),
             Err(Error::BadTrigger { why, .. }) => (None, Some(why)),

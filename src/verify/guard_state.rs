@@ -4,10 +4,10 @@
 //! inheritance. Says what is missing; refuses nothing.
 
 use crate::error::Error;
-use crate::log::{self, Functions};
+use crate::log::{self, Functions, Mark};
 use crate::pg::relation::{self, Column, Rel, Trigger};
 use crate::pg::row::{self, NOTARY_COLUMNS, NotaryColumns};
-use crate::pg::{index, spi, types};
+use crate::pg::{catalog, index, spi, types};
 use notary_core::header::Header;
 use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
@@ -27,6 +27,11 @@ const TRUNCATE: u32 = pg_sys::TRIGGER_TYPE_TRUNCATE;
 
 fn off(detail: impl Into<String>) -> Finding {
     Finding::general(Problem::GuardOff, detail.into())
+}
+
+/// What a table's triggers say, by the catalog as it is now.
+pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
+    log::mark_by(rel, &catalog::triggers(rel.oid())?, functions)
 }
 
 /// What is wrong with the guard of the whole database.
@@ -92,7 +97,7 @@ fn functions() -> Result<Vec<Finding>, Error> {
 /// What is wrong with the guard of a table with entries.
 pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let triggers = rel.triggers();
+    let triggers = catalog::triggers(rel.oid())?;
     let find = |name: &str| triggers.iter().find(|t| t.name == name);
     let wanted = [
         (log::APPEND_TRIGGER, functions.append, BEFORE | ROW | INSERT),
@@ -125,7 +130,7 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
 
 /// What is wrong with the guard of a partitioned table above segments.
 pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
-    let triggers = rel.triggers();
+    let triggers = catalog::triggers(rel.oid())?;
     let block = triggers.iter().find(|t| t.name == log::BLOCK_TRIGGER);
     let mut findings: Vec<_> =
         trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();

@@ -34,7 +34,7 @@ pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
 
 /// The uuid of a log, if its triggers can be read.
 pub fn log_id(root: pg_sys::Oid, functions: &Functions) -> Option<LogId> {
-    match log::mark(&Rel::open(root, pg_sys::AccessShareLock), functions) {
+    match guard_state::mark(&Rel::open(root, pg_sys::AccessShareLock), functions) {
         Ok(Some(Mark::Segment(segment))) => Some(segment.log()),
         Ok(Some(Mark::Partitioned { log, .. })) => Some(log),
         Ok(None) | Err(_) => None,
@@ -54,7 +54,7 @@ pub fn describe(root: pg_sys::Oid, functions: &Functions) -> Result<Vec<Option<p
     for leaf in log::leaves(&rel, pg_sys::AccessShareLock) {
         let leaf = Rel::open(leaf, pg_sys::AccessShareLock);
         missing.extend(guard_state::of_segment(&leaf, functions)?.into_iter().map(|f| f.detail));
-        if let Ok(Some(Mark::Segment(segment))) = log::mark(&leaf, functions) {
+        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(&leaf, functions) {
             segments += i32::try_from(segment.headers.len()).unwrap_or(0);
             max_chains = segment.max_chains;
             missing.extend(guard_state::columns(&leaf, segment.current()).into_iter().map(|f| f.detail));

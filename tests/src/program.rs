@@ -65,7 +65,10 @@ fn exit_code(status: std::process::ExitStatus) -> i32 {
 
 /// A program of the server under test.
 pub(crate) fn program(name: &str) -> Command {
-    Command::new(pgroot().join(name))
+    let mut program = Command::new(pgroot().join(name));
+    // With it pgrx puts a backtrace where an error's DETAIL belongs.
+    program.env_remove("RUST_BACKTRACE");
+    program
 }
 
 /// Where `make stage` has put the programs of the server under test.

@@ -286,7 +286,7 @@ impl Tally {
             chain: Some(header.first_chain.into()),
             seq: None,
             detail: format!(
-                "{} rows were there before segment {} and were chained at {}",
+                "{} row(s) that were there before segment {} began were chained at {}",
                 header.adopted,
                 header.segment,
                 Timestamp(header.time)
