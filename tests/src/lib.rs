@@ -23,6 +23,7 @@ pub mod golden;
 mod program;
 mod server;
 mod standby;
+pub mod verdict;
 
 pub use cluster::{Builder, Cluster, Shutdown, shared};
 pub use database::{Database, Notices, fresh_db};
