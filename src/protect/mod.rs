@@ -66,6 +66,11 @@ fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<
     Ok(log)
 }
 
+/// Makes the journal where there is none: a log that was restored alone has come without it.
+fn journal_if_missing(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if journal::exists()? { Ok(()) } else { ensure_journal(relid, functions) }
+}
+
 /// The journal is a log itself, made (or protected again) by the first protect.
 fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if !journal::exists()? {
@@ -129,6 +134,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     let leaves = log::leaves(&rel, pg_sys::AccessExclusiveLock);
     let tables = partitions::all_tables(&rel);
     drop(rel);
+    journal_if_missing(relid, &functions)?;
     let found = memory::state_of(relid, &name)?;
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
@@ -162,7 +168,9 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
     let log = required(log, "log", "the log's uuid")?;
     let reason = reason_given(reason)?;
     let id = LogId::from_bytes(*log.as_bytes());
-    if let Some(table) = memory::table_with(id, &functions()?)? {
+    let functions = functions()?;
+    journal_if_missing(pg_sys::InvalidOid, &functions)?;
+    if let Some(table) = memory::table_with(id, &functions)? {
         return Err(Error::Refused {
             attempt: "forgetting".into(),
             log: table,
