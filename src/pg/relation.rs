@@ -282,8 +282,9 @@ pub fn c_string(raw: *const core::ffi::c_char) -> String {
 }
 
 /// A type's name as `format_type` prints it with nothing but pg_catalog in the search path: built-in types without a
-/// schema, all others with theirs, whatever the session's search_path is.
+/// schema, all others with theirs, whatever the session's search_path and quote_all_identifiers are.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    let _plain = super::spi::PlainNames::begin();
     let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
     // SAFETY: returns a palloc'd string.
     let name = c_string(unsafe { pg_sys::format_type_extended(type_oid, typmod, flags as pg_sys::bits16) });

@@ -33,8 +33,28 @@ pub fn get<T: pgrx::FromDatum + pgrx::IntoDatum>(
     row.get::<T>(ordinal).map_err(Error::from)
 }
 
+/// While this lives, names are quoted only where they need it: headers and the journal hold printed names, which must not
+/// depend on the session's quote_all_identifiers.
+pub struct PlainNames(bool);
+
+impl PlainNames {
+    /// Sets the session's quote_all_identifiers aside.
+    pub fn begin() -> Self {
+        // SAFETY: the backend's own setting, a plain C variable read and written by its only thread.
+        Self(unsafe { core::mem::replace(&mut *(&raw mut pgrx::pg_sys::quote_all_identifiers), false) })
+    }
+}
+
+impl Drop for PlainNames {
+    fn drop(&mut self) {
+        // SAFETY: as above; no PostgreSQL function is called, so this is sound while unwinding too.
+        unsafe { pgrx::pg_sys::quote_all_identifiers = self.0 };
+    }
+}
+
 /// Quotes an identifier where it needs quotes.
 pub fn quote_ident(name: &str) -> String {
+    let _plain = PlainNames::begin();
     pgrx::spi::quote_identifier(name)
 }
 
@@ -45,5 +65,6 @@ pub fn quote_literal(text: &str) -> String {
 
 /// `schema.table`, quoted where needed.
 pub fn quote_qualified(schema: &str, name: &str) -> String {
+    let _plain = PlainNames::begin();
     pgrx::spi::quote_qualified_identifier(schema, name)
 }
