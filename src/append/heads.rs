@@ -163,7 +163,7 @@ impl Heads {
     }
 
     fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
-        for held in &mut self.held {
+        for held in self.held.iter_mut().filter(|h| plan.has(h.chain)) {
             if let Some(next) = held.next(plan, caller, index) {
                 return Ok(next);
             }
@@ -173,7 +173,7 @@ impl Heads {
 
     /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
     fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
-        let hint = self.hint.filter(|h| (plan.first_chain..=plan.last_chain).contains(&h.chain));
+        let hint = self.hint.filter(|h| plan.has(h.chain));
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
@@ -193,7 +193,8 @@ impl Heads {
     /// All chains that max_chains (or the format) allows are taken.
     fn wait(&mut self, plan: &Plan, index: &mut ChainIndex<'_>, damaged: u32) -> Result<Next, Error> {
         let table = || crate::pg::relation::Rel::open(plan.table, pg_sys::NoLock).qualified();
-        if let (Some(max_chains), false) = (plan.max_chains, self.held.is_empty()) {
+        let holds_one = self.held.iter().any(|h| plan.has(h.chain));
+        if let (Some(max_chains), true) = (plan.max_chains, holds_one) {
             return Err(Error::NestedInsert { table: table(), max_chains });
         }
         let count = plan.last_chain.saturating_sub(plan.first_chain).saturating_add(1);

@@ -95,6 +95,12 @@ impl Plan {
         })
     }
 
+    /// May a row go into this chain? Not into one of an earlier segment, which a transaction may still hold that ended
+    /// the protection and began it anew.
+    pub fn has(&self, chain: u32) -> bool {
+        (self.first_chain..=self.last_chain).contains(&chain)
+    }
+
     /// Appends the members of `row`.
     pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Insert) -> Result<(), Error> {
         self.writer.write_insert(line, row)
