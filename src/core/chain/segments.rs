@@ -44,7 +44,8 @@ impl Segments {
         self.0.iter().map(|(header, _)| header)
     }
 
-    /// The header of the segment that a chain belongs to, with its hash; `None` for a chain below the first.
+    /// The header of the segment that a chain belongs to, with its hash. A chain below the first belongs to the first
+    /// segment: none can be there, so that it is the header which was changed, and that is one finding.
     #[must_use]
     pub fn of_chain(&self, chain: u32) -> Option<(&Header, Digest)> {
         self.get(self.index_of(chain)?)
@@ -65,7 +66,8 @@ impl Segments {
 
     /// The segment that a chain belongs to, counted from 0.
     pub(super) fn index_of(&self, chain: u32) -> Option<usize> {
-        self.0.partition_point(|(header, _)| header.first_chain <= chain).checked_sub(1)
+        let after = self.0.partition_point(|(header, _)| header.first_chain <= chain);
+        (chain > 0).then(|| after.saturating_sub(1))
     }
 
     /// A segment, counted from 0.
