@@ -103,6 +103,25 @@ pub fn next_number(log: LogId) -> Result<u32, Error> {
     Ok(highest.iter().map(|r| r.header.segment).max().unwrap_or(0) + 1)
 }
 
+/// Notes the segments of a partitioned log that are not known here: a log that was restored alone has come without its
+/// memory, and a new partition must not get a number that is taken.
+pub fn learn(log: LogId, partition: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let known: HashSet<u32> = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?
+        .iter()
+        .map(|r| r.header.segment)
+        .collect();
+    let root = log::root(&Rel::open(partition, pg_sys::NoLock));
+    for leaf in log::leaves(&Rel::open(root, pg_sys::AccessShareLock), pg_sys::AccessShareLock) {
+        let rel = Rel::open(leaf, pg_sys::NoLock);
+        let Ok(Some(Mark::Segment(segment))) = log::mark(&rel, functions) else {
+            continue;
+        };
+        let unknown: Vec<_> = segment.headers.into_iter().filter(|h| !known.contains(&h.segment)).collect();
+        store(&rel, &unknown, segment.max_chains)?;
+    }
+    Ok(())
+}
+
 /// Notes all headers of a table that was just protected; returns the newest.
 pub fn remember(relid: pg_sys::Oid, max_chains: Option<u32>, functions: &Functions) -> Result<Header, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);

@@ -1,7 +1,7 @@
 //! Partitioned logs: every leaf is a segment, every partitioned table above carries the statement trigger and the
 //! log's uuid. New partitions become segments in the transaction that makes or attaches them.
 
-use super::{checks, segment};
+use super::{checks, memory, segment};
 use crate::error::{Error, OrRaise as _};
 use crate::log::{self, Functions, Mark};
 use crate::pg::entry::entry_point;
@@ -22,7 +22,7 @@ pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -
     let leaves = leaves_of(&tables);
     let log = match were {
         segment::ColumnsWere::Missing => None,
-        segment::ColumnsWere::There => super::memory::log_of_tree(&leaves, functions)?,
+        segment::ColumnsWere::There => memory::log_of_tree(&leaves, functions)?,
     };
     let log = log.map_or_else(segment::new_log, Ok)?;
     let mut adopted = 0;
@@ -112,7 +112,11 @@ fn protect_new_partitions() -> Result<(), Error> {
     }
     // Partitioned tables last: a segment below one is looked for by the mark above it.
     fresh.sort_by_key(|(_, partitioned, _)| *partitioned);
+    if !fresh.is_empty() {
+        super::journal_if_missing(pg_sys::InvalidOid, &functions)?;
+    }
     for (relid, partitioned, (log, max_chains)) in fresh {
+        memory::learn(log, relid, &functions)?;
         add(relid, partitioned, log, max_chains, &functions)?;
     }
     Ok(())
