@@ -77,7 +77,7 @@ impl Rel {
     pub fn try_open(relid: pg_sys::Oid, lock: u32) -> Option<Self> {
         // SAFETY: returns null when the relation does not exist.
         let raw = unsafe { pg_sys::try_relation_open(relid, lock as pg_sys::LOCKMODE) };
-        (!raw.is_null()).then_some(Self { raw, close: true })
+        (!raw.is_null()).then(|| Self { raw, close: true })
     }
 
     /// Borrows a relation that somebody else keeps open for longer than the returned value lives.
@@ -137,6 +137,10 @@ impl Rel {
     /// pg_class.relpersistence: `p`, `u` or `t`.
     pub fn persistence(&self) -> u8 {
         self.class().relpersistence as u8
+    }
+    /// Its TOAST table's OID, or InvalidOid.
+    pub fn toast(&self) -> pg_sys::Oid {
+        self.class().reltoastrelid
     }
     /// The access method's OID.
     pub fn access_method(&self) -> pg_sys::Oid {
