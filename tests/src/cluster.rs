@@ -350,6 +350,11 @@ impl Cluster {
         db
     }
 
+    /// A database that is there already: on a standby, or after an upgrade.
+    pub fn database(&self, name: &str) -> Database<'_> {
+        Database::new(self, name.to_owned())
+    }
+
     /// A new database without pg_notary.
     pub fn bare_db(&self, name: &str) -> Database<'_> {
         static COUNT: AtomicU32 = AtomicU32::new(1);
