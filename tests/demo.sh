@@ -60,7 +60,7 @@ server() {
 
 start_server() {
     [[ -x $NOTARY_PGROOT/postgres && -d $NOTARY_STAGE/template && -d $NOTARY_STAGE/run ]] || fail "nothing is built yet: run make demo"
-    home=$(mktemp -d "$NOTARY_STAGE/run/demo.XXXXXX")
+    home=$(mktemp -d "$NOTARY_STAGE/run/demo.$$.XXXXXX")
     cp -a "$NOTARY_STAGE/template" "$home/data"
     cat >>"$home/data/postgresql.conf" <<CONF
 listen_addresses = ''

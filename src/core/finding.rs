@@ -126,6 +126,9 @@ impl Problem {
 }
 
 impl Notice {
+    /// Every notice, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::ClockBackwards, Self::Adopted, Self::NotProtectedBetween];
+
     /// The name that SQL users see: `clock_backwards`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -155,8 +158,7 @@ mod tests {
 
     #[test]
     fn names_are_lower_case_words_and_none_stands_twice() {
-        let notices = [Notice::ClockBackwards, Notice::Adopted, Notice::NotProtectedBetween];
-        let names = Problem::ALL.map(Problem::as_str).into_iter().chain(notices.map(Notice::as_str));
+        let names = Problem::ALL.map(Problem::as_str).into_iter().chain(Notice::ALL.map(Notice::as_str));
         let names: Vec<_> = names.collect();
         let unique: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(unique.len(), names.len());

@@ -20,6 +20,7 @@ mod cluster;
 mod database;
 mod error;
 pub mod golden;
+pub mod pages;
 mod program;
 mod server;
 mod standby;
