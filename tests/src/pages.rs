@@ -106,7 +106,11 @@ fn shape_of_line(line: &str) -> String {
     for word in line.split_whitespace() {
         // A ruler is as long as the widest value.
         let ruler = word.len() > 2 && word.bytes().all(|b| matches!(b, b'-' | b'+'));
-        shaped.push(if ruler { word.split('+').map(|_| "-").collect::<Vec<_>>().join("+") } else { shape_of_word(word) });
+        shaped.push(if ruler {
+            word.split('+').map(|_| "-").collect::<Vec<_>>().join("+")
+        } else {
+            shape_of_word(word)
+        });
     }
     shaped.join(" ")
 }

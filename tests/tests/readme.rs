@@ -6,13 +6,14 @@ use notary_tests::pages::{Block, Page, differs, top};
 use notary_tests::{Cluster, Database, fresh_db};
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 #[test]
 fn what_the_pages_tell_one_to_type_works_and_writes_what_they_show() {
+    let pages = Page::all();
     let failures: Vec<_> = std::thread::scope(|scope| {
         // Two servers at once are enough for two cores.
-        let pages = Page::all();
         let (left, right) = pages.split_at(pages.len() / 2);
         let runs = [left, right].map(|some| scope.spawn(|| some.iter().flat_map(run_page).collect::<Vec<_>>()));
         runs.into_iter().flat_map(|run| run.join().unwrap()).collect()
@@ -48,7 +49,9 @@ fn run_page(page: &Page) -> Vec<String> {
             },
             "text" if block.is("text", "exact") => match &last {
                 Some(said) if said.trim() == block.text.trim() => None,
-                said => Some(format!("the page shows\n{}\nand there is\n{}", block.text, said.as_deref().unwrap_or(""))),
+                said => {
+                    Some(format!("the page shows\n{}\nand there is\n{}", block.text, said.as_deref().unwrap_or("")))
+                }
             },
             _ => None,
         };
@@ -77,25 +80,14 @@ fn run_sql(cluster: &Cluster, block: &Block) -> (String, Option<String>) {
     (said.to_owned(), failure)
 }
 
+/// What bash writes, with this server's programs first in its path.
 fn run_sh(cluster: &Cluster, block: &Block) -> (String, Option<String>) {
-    let mut bash = cluster.command("psql");
-    let path = std::env::join_paths(
-        bash.get_program()
-            .to_str()
-            .and_then(|psql| psql.strip_suffix("/psql"))
-            .map(std::path::PathBuf::from)
-            .into_iter()
-            .chain(std::env::split_paths(&std::env::var_os("PATH").unwrap())),
-    );
-    let mut command = Command::new("bash");
-    command.args(["-euo", "pipefail"]).env("PATH", path.unwrap()).env("PGDATABASE", "shop");
-    for (name, value) in bash.get_envs() {
-        if let Some(value) = value {
-            command.env(name, value);
-        }
-    }
-    command.env("PGDATABASE", "shop");
-    bash = command;
+    let psql = cluster.command("psql");
+    let programs = Path::new(psql.get_program()).parent().unwrap().display();
+    let mut bash = Command::new("bash");
+    bash.args(["-euo", "pipefail"]);
+    bash.envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PGDATABASE", "shop");
+    bash.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()));
     let (said, ok) = run(bash, cluster, &block.text);
     let failure = (!ok).then(|| format!("it fails:\n{said}"));
     (said, failure)
@@ -227,9 +219,8 @@ fn the_reference_has_every_view_table_and_column() {
         assert_documented("columns", column(&db, &columns));
     }
     for function in ["verify", "findings"] {
-        let columns = format!(
-            "SELECT unnest(proargnames[pronargs + 1:]) FROM pg_proc WHERE oid = 'notary.{function}'::regproc"
-        );
+        let columns =
+            format!("SELECT unnest(proargnames[pronargs + 1:]) FROM pg_proc WHERE oid = 'notary.{function}'::regproc");
         assert_documented("result columns", column(&db, &columns));
     }
 }
