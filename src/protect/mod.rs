@@ -24,17 +24,20 @@ use serde_json::json;
 
 #[pg_extern(sql = false)]
 fn protect(log: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Uuid {
+    context::prevent_if_read_only(c"notary.protect()");
     let log = protect_table(log, max_chains).or_raise();
     Uuid::from_bytes(*log.as_bytes())
 }
 
 #[pg_extern(sql = false)]
 fn unprotect(log: Option<pg_sys::Oid>, reason: Option<&str>) {
+    context::prevent_if_read_only(c"notary.unprotect()");
     unprotect_table(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn forget(log: Option<Uuid>, reason: Option<&str>) {
+    context::prevent_if_read_only(c"notary.forget()");
     forget_log(log, reason).or_raise();
 }
 
