@@ -132,7 +132,7 @@ SQL
 # ---- protect ----
 
 protect() {
-    psql_as postgres -c "CREATE EXTENSION pg_notary" -c "GRANT SELECT ON notary.logs TO app"
+    psql_as postgres -c "CREATE EXTENSION pg_notary"
     typed postgres "CREATE EXTENSION pg_notary;"
     typed app "SELECT notary.protect('changes');"
     local said
