@@ -84,12 +84,7 @@ impl Layout {
             let desc = (*table.raw()).rd_att;
             let attribute = |i| {
                 let a = compat::attribute(desc, i);
-                let align = match a.attalign as u8 {
-                    b'd' => 8,
-                    b'i' => 4,
-                    b's' => 2,
-                    _ => 1,
-                };
+                let align = alignment(a.attalign);
                 Attribute { len: a.attlen, align, by_value: a.attbyval, dropped: a.attisdropped }
             };
             (0..table.attribute_count()).map(attribute).collect()
@@ -125,6 +120,16 @@ impl Layout {
             offset += len;
         }
         Ok(())
+    }
+}
+
+/// A typalign as a number of bytes.
+pub fn alignment(code: core::ffi::c_char) -> usize {
+    match code as u8 {
+        b'd' => 8,
+        b'i' => 4,
+        b's' => 2,
+        _ => 1,
     }
 }
 
@@ -344,8 +349,39 @@ impl<'a> Reader<'a> {
             }
         }
         if updated {
-            // SAFETY: the array has room for every line pointer of a page; the page is locked.
-            unsafe { pg_sys::heap_get_root_tuples(page.as_ptr().cast_mut().cast(), self.roots.as_mut_ptr()) };
+            note_roots(page, &mut self.roots);
+        }
+    }
+}
+
+/// Notes the root of every member of an update chain on the page, as heap_get_root_tuples does; that one, though, trusts
+/// the page's bytes with how many line pointers there are and whether a chain ends.
+fn note_roots(page: &[u8], roots: &mut [u16]) {
+    let next = |offset: u16| {
+        let bytes = tuple(page, offset).ok().filter(|_| is_used(page, offset))?;
+        // SAFETY: tuple() checked that the bytes hold a header.
+        let header = unsafe { &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>() };
+        let flags = u32::from(header.t_infomask2);
+        let updated = flags & pg_sys::HEAP_HOT_UPDATED != 0;
+        let gone_on = u32::from(header.t_infomask) & pg_sys::HEAP_XMAX_INVALID == 0;
+        Some((flags & pg_sys::HEAP_ONLY_TUPLE != 0, (updated && gone_on).then_some(header.t_ctid.ip_posid)))
+    };
+    let pointers = line_pointers(page);
+    for root in 1..=pointers {
+        let mut member = match next(root) {
+            Some((false, Some(member))) => member,
+            None if item(page, root).lp_flags() == pg_sys::LP_REDIRECT => {
+                u16::try_from(item(page, root).lp_off()).unwrap_or(0)
+            }
+            _ => continue,
+        };
+        // A member that has a root already is where a damaged chain runs in a circle, or into another.
+        while (1..=pointers).contains(&member)
+            && let Some(slot) = roots.get_mut(usize::from(member) - 1).filter(|slot| **slot == 0)
+            && let Some((true, after)) = next(member)
+        {
+            *slot = root;
+            member = after.unwrap_or(0);
         }
     }
 }

@@ -31,3 +31,4 @@ pub mod spi;
 pub mod subxact;
 pub mod trigger;
 pub mod types;
+pub mod validate;

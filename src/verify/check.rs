@@ -10,6 +10,7 @@ use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
+use crate::pg::validate;
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -243,7 +244,12 @@ impl Check<'_> {
         let Some(at) = NotaryColumns::of(rel) else {
             return Ok(());
         };
-        let writer = match RowWriter::of(rel) {
+        if let Some(column) = validate::misplaced_column(rel) {
+            let detail = format!("column \"{column}\" is not stored as its type is: no entry can be read");
+            self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
+            return Ok(());
+        }
+        let writer = match RowWriter::of_stored(rel) {
             Ok(writer) => writer,
             Err(Error::UnlistedType { column, type_name, .. }) => {
                 let detail = format!("column \"{column}\" has type {type_name}: the entries cannot be hashed");

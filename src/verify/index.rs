@@ -121,7 +121,7 @@ fn place_at(subject: &Subject<'_>, root: Tid) -> Option<(Option<i32>, Option<i64
         if row.root == root
             && let Ok((values, nulls)) = row.values
         {
-            let place = rewrite::place(&subject.columns, values, nulls);
+            let place = rewrite::stored_place(&subject.columns, subject.rel, values, nulls);
             found = Some((place.chain, place.seq));
         }
     });

@@ -180,7 +180,10 @@ impl<'a> Subject<'a> {
         let read = subxact::attempt(AssertUnwindSafe(|| {
             self.reader().page(tid.block, Some(tid.offset), |row| {
                 if let Ok((values, nulls)) = row.values {
-                    found = Some(entry(rewrite::place(&self.columns, values, nulls), At::new(row.tid, row.root)));
+                    found = Some(entry(
+                        rewrite::stored_place(&self.columns, self.rel, values, nulls),
+                        At::new(row.tid, row.root),
+                    ));
                 }
             });
         }));
@@ -201,7 +204,8 @@ impl<'a> Subject<'a> {
                 reader.page(block, only, |row| {
                     let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
                         let at = At::new(row.tid, row.root);
-                        hashed(&mut this.writer, this.segments, this.since, &this.columns, values, nulls, at, &mut line)
+                        let stored = rewrite::stored_place(&this.columns, this.rel, values, nulls);
+                        hashed(&mut this.writer, this.segments, this.since, entry(stored, at), values, nulls, &mut line)
                     });
                     match read {
                         Ok(entry) => entries.push(entry),
@@ -219,18 +223,15 @@ impl<'a> Subject<'a> {
 }
 
 /// A row with its hash recomputed from its values and its stored place.
-#[allow(clippy::too_many_arguments)] // the parts of a Subject, which the caller has borrowed apart
 fn hashed(
     writer: &mut RowWriter,
     segments: &Segments,
     since: Option<i64>,
-    columns: &NotaryColumns,
+    stored: Entry,
     values: &[pg_sys::Datum],
     nulls: &[bool],
-    at: At,
     line: &mut Vec<u8>,
 ) -> Result<Entry, String> {
-    let stored = entry(rewrite::place(columns, values, nulls), at);
     let place = match (stored.chain, stored.seq, stored.time, stored.prev) {
         (Some(chain), Some(seq), Some(time), Some(prev)) => segments.place(chain, seq, time, prev),
         _ => None,
@@ -325,11 +326,11 @@ pub fn line_at(rel: &Rel, functions: &Functions, tid: Tid) -> Result<String, Err
     let damaged = |why: &str| Error::BadTrigger { table: rel.qualified(), why: why.to_owned() };
     let segments = Segments::new(headers).map_err(|why| damaged(&why.to_string()))?;
     let columns = NotaryColumns::of(rel).ok_or_else(|| damaged("A notary_* column is missing."))?;
-    let (mut writer, snapshot, layout) = (RowWriter::of(rel)?, Fresh::take(), Layout::of(rel));
+    let (mut writer, snapshot, layout) = (RowWriter::of_stored(rel)?, Fresh::take(), Layout::of(rel));
     let mut text = Err(damaged("The row cannot be read."));
     Reader::new(rel, &layout, &snapshot).page(tid.block, Some(tid.offset), |row| {
         let Ok((values, nulls)) = row.values else { return };
-        let stored = rewrite::place(&columns, values, nulls);
+        let stored = rewrite::stored_place(&columns, rel, values, nulls);
         let (Some(chain), Some(seq), Some(time), Some(prev)) = (stored.chain, stored.seq, stored.time, stored.prev)
         else {
             return;
