@@ -24,21 +24,26 @@ pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else {
             continue;
         };
-        let top = log::root(&rel);
-        let marked = log::is_log(&Rel::open(top, pg_sys::AccessShareLock), functions);
-        // A partition whose parents lost their triggers stands for itself.
-        roots.insert(if marked { top } else { table }.to_u32());
+        // Also when the table at the top lost its trigger: that is for the check to report.
+        roots.insert(log::root(&rel).to_u32());
     }
     Ok(roots.into_iter().map(pg_sys::Oid::from).collect())
 }
 
 /// The uuid of a log, if its triggers can be read.
 pub fn log_id(root: pg_sys::Oid, functions: &Functions) -> Option<LogId> {
-    match guard_state::mark(&Rel::open(root, pg_sys::AccessShareLock), functions) {
+    let of_table = |rel: &Rel| match guard_state::mark(rel, functions) {
         Ok(Some(Mark::Segment(segment))) => Some(segment.log()),
         Ok(Some(Mark::Partitioned { log, .. })) => Some(log),
         Ok(None) | Err(_) => None,
-    }
+    };
+    let rel = Rel::open(root, pg_sys::AccessShareLock);
+    // A partitioned table that lost its trigger is still the log that its partitions are.
+    let of_leaves = || {
+        let leaves = log::leaves(&rel, pg_sys::AccessShareLock);
+        leaves.into_iter().find_map(|leaf| of_table(&Rel::open(leaf, pg_sys::AccessShareLock)))
+    };
+    of_table(&rel).or_else(of_leaves)
 }
 
 /// A row of notary.logs: log, uuid, segments, chains, entries (estimate), last_entry, last_seal, max_chains, guard.

@@ -254,7 +254,8 @@ impl Targets {
             return Err(Error::NoSelect { table: rel.qualified() });
         }
         let is_known = || known::headers_of_table(&rel.schema(), &rel.name()).map(|h| !h.is_empty());
-        if !log::is_log(&rel, &functions) && !is_known()? {
+        let is_of_partitions = || rel.is_partitioned() && logs::log_id(relid, &functions).is_some();
+        if !log::is_log(&rel, &functions) && !is_known()? && !is_of_partitions() {
             return Err(Error::NotALog { table: rel.qualified() });
         }
         Ok(Self { functions, roots: vec![relid], lost: Vec::new() })
@@ -314,6 +315,9 @@ fn since(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
 fn line(segment: pg_sys::Oid, chain: i32, seq: i64) -> String {
     let functions = functions().or_raise();
     let rel = Rel::open(segment, pg_sys::AccessShareLock);
+    if !log::is_log(&rel, &functions) {
+        Error::NotALog { table: rel.qualified() }.raise();
+    }
     let found = visible_to_caller(&rel, chain, seq).or_raise();
     let Some(tid) = found else { Error::NoEntry { table: rel.qualified(), chain, seq }.raise() };
     rows::line_at(&rel, &functions, tid).or_raise()
