@@ -16,6 +16,14 @@ SOAK_SECONDS ?= 3600
 # Which server, which features, where the private copy is.
 ENV := . tests/env.sh
 
+# The files of expected output that a run is about: all, or those of one name.
+GOLDEN := --test regress --test isolation
+ifdef NOTARY_ONLY
+export NOTARY_ONLY
+GOLDEN := $(if $(wildcard tests/pg_regress/sql/$(NOTARY_ONLY).sql),--test regress) \
+    $(if $(wildcard tests/isolation/specs/$(NOTARY_ONLY).spec),--test isolation)
+endif
+
 .NOTPARALLEL:
 .PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
     regress-accept soak clean
@@ -56,13 +64,13 @@ core-test: ## Tests of the pure core, without a server
 	cargo test -p notary-core
 
 server-test: stage ## Tests against a server; TEST=name runs one file of tests/tests
-	$(ENV); cargo test -p notary-tests $(if $(TEST),--test $(TEST))
+	$(ENV); cargo test --no-fail-fast -p notary-tests $(if $(TEST),--test $(TEST))
 
 regress: stage ## What psql and isolationtester show, against the expected files; NOTARY_ONLY=name runs one
-	$(ENV); cargo test -p notary-tests --test regress --test isolation
+	$(ENV); cargo test -p notary-tests $(GOLDEN)
 
 regress-accept: stage ## Write down what they show now as expected; look at the diff before you commit it
-	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests --test regress --test isolation
+	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests $(GOLDEN)
 
 soak: setup stage ## Random work and random tampering for SOAK_SECONDS=3600
 	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test random_work --test random_tampering -- --nocapture

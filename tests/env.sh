@@ -39,6 +39,11 @@ find_pg_config() {
 
 PG_CONFIG=${PG_CONFIG:-$(find_pg_config)}
 PG_MAJOR=
+if [[ -n $PG_CONFIG ]] && ! PG_CONFIG=$(command -v "$PG_CONFIG"); then
+    echo "PG_CONFIG names no program" >&2
+    # Not exit: this is sourced, perhaps by someone's shell. Our scripts stop at the first failure.
+    return 1
+fi
 if [[ -n $PG_CONFIG ]]; then
     PG_MAJOR=$("$PG_CONFIG" --version | sed -n 's/^PostgreSQL \([0-9]*\).*/\1/p')
 fi

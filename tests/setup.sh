@@ -76,8 +76,8 @@ install_packages() {
     as_root apt-get update -qq
     collect
     if [[ " ${missing[*]} " == *" postgresql-server-dev "* ]]; then
-        say "this distribution has none of PostgreSQL 15 to 18" >&2
-        stop "sudo apt-get install -y postgresql-common && sudo /usr/share/postgresql-common/pgdg/apt.postgresql.org.sh"
+        say "this distribution has none of PostgreSQL 15 to 18: add the PostgreSQL project's own packages first" >&2
+        exit 1
     fi
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
@@ -87,7 +87,7 @@ install_packages() {
 # ---- Rust ----
 
 check_rust() {
-    have cargo || stop "curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
+    have cargo || { say "cargo is not in PATH: install Rust with rustup first" >&2; exit 1; }
     local component
     for component in fmt clippy; do
         cargo $component --version >/dev/null 2>&1 || have rustup || stop "install cargo $component"

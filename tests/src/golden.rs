@@ -11,13 +11,15 @@ pub struct Golden {
     inputs: PathBuf,
     extension: &'static str,
     expected: PathBuf,
+    accept: bool,
 }
 
 impl Golden {
     /// `tests/<kind>/<inputs>/*.<extension>` against `tests/<kind>/expected/*.out`.
     pub fn new(kind: &str, inputs: &str, extension: &'static str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind);
-        Self { inputs: root.join(inputs), extension, expected: root.join("expected") }
+        let accept = std::env::var_os("NOTARY_ACCEPT").is_some();
+        Self { inputs: root.join(inputs), extension, expected: root.join("expected"), accept }
     }
 
     /// Runs every input through `run` and panics with the differences, if there are any.
@@ -46,7 +48,7 @@ impl Golden {
 
     fn compare(&self, name: &str, actual: &str) -> Option<String> {
         let expected = self.expected.join(name).with_extension("out");
-        if std::env::var_os("NOTARY_ACCEPT").is_some() {
+        if self.accept {
             fs::create_dir_all(&self.expected).expect("the checkout is writable");
             fs::write(&expected, actual).expect("the checkout is writable");
             return None;
@@ -80,4 +82,51 @@ fn names(dir: &Path, extension: &str) -> BTreeSet<String> {
         .filter(|path| path.extension().is_some_and(|e| e == extension))
         .filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `check` says of one input `a.sql` whose output is "one", beside these expected files.
+    fn verdict(expected: &[(&str, &str)]) -> Result<(), String> {
+        let dir = tempfile::tempdir().unwrap();
+        let golden = Golden {
+            inputs: dir.path().join("sql"),
+            extension: "sql",
+            expected: dir.path().join("expected"),
+            accept: false,
+        };
+        fs::create_dir(&golden.inputs).unwrap();
+        fs::create_dir(&golden.expected).unwrap();
+        fs::write(golden.inputs.join("a.sql"), "SELECT 1").unwrap();
+        for (name, content) in expected {
+            fs::write(golden.expected.join(name), content).unwrap();
+        }
+        let check = std::panic::AssertUnwindSafe(|| golden.check(|_, _| "one\n".to_owned()));
+        std::panic::catch_unwind(check).map_err(|panic| *panic.downcast::<String>().unwrap())
+    }
+
+    #[test]
+    fn the_same_output_passes() {
+        assert_eq!(verdict(&[("a.out", "one\n")]), Ok(()));
+    }
+
+    #[test]
+    fn another_output_fails_with_the_difference() {
+        let said = verdict(&[("a.out", "two\n")]).unwrap_err();
+        assert!(said.contains("-two\n+one\n"), "{said}");
+    }
+
+    #[test]
+    fn a_missing_expected_file_fails() {
+        let said = verdict(&[]).unwrap_err();
+        assert!(said.contains("a.sql has no expected file"), "{said}");
+    }
+
+    #[test]
+    fn an_expected_file_of_nothing_fails() {
+        let said = verdict(&[("a.out", "one\n"), ("b.out", "")]).unwrap_err();
+        assert!(said.contains("b.out is expected of no .sql file"), "{said}");
+    }
 }
