@@ -128,19 +128,6 @@ pub fn leaf(rel: &Rel) -> Result<(), Error> {
 
 /// A table with rows.
 fn table(rel: &Rel) -> Result<(), Error> {
-    match rel.persistence() {
-        pg_sys::RELPERSISTENCE_TEMP => {
-            return Err(cannot(rel, "It is temporary: it ends with the session.", "Protect a permanent table."));
-        }
-        pg_sys::RELPERSISTENCE_UNLOGGED => {
-            return Err(cannot(
-                rel,
-                "It is unlogged: a crash empties it.",
-                format!("Run ALTER TABLE {} SET LOGGED first.", rel.qualified()),
-            ));
-        }
-        _ => {}
-    }
     if rel.access_method() != pg_sys::HEAP_TABLE_AM_OID {
         return Err(cannot(
             rel,
@@ -166,6 +153,19 @@ fn table(rel: &Rel) -> Result<(), Error> {
 
 /// What holds for partitioned and plain tables alike.
 fn common(rel: &Rel) -> Result<(), Error> {
+    match rel.persistence() {
+        pg_sys::RELPERSISTENCE_TEMP => {
+            return Err(cannot(rel, "It is temporary: it ends with the session.", "Protect a permanent table."));
+        }
+        pg_sys::RELPERSISTENCE_UNLOGGED => {
+            return Err(cannot(
+                rel,
+                "It is unlogged: a crash empties it.",
+                format!("Run ALTER TABLE {} SET LOGGED first.", rel.qualified()),
+            ));
+        }
+        _ => {}
+    }
     if rel.of_type() != pg_sys::InvalidOid {
         return Err(cannot(
             rel,
@@ -232,7 +232,11 @@ fn columns(rel: &Rel) -> Result<(), Error> {
             return Err(cannot(
                 rel,
                 format!("It has a column \"{}\"; names that begin with notary_ are pg_notary's.", column.name),
-                format!("Rename it: ALTER TABLE {} RENAME COLUMN {} TO ….", rel.qualified(), column.name),
+                format!(
+                    "Rename it: ALTER TABLE {} RENAME COLUMN {} TO ….",
+                    rel.qualified(),
+                    spi::quote_ident(&column.name)
+                ),
             ));
         }
         if column.generated || column.identity || column.has_default || column.not_null {

@@ -138,7 +138,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     let tables = partitions::all_tables(&rel);
     drop(rel);
     journal_if_missing(relid, &functions)?;
-    let found = memory::state_of(relid, &name)?;
+    let found = memory::state_of(relid, &leaves)?;
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }

@@ -9,7 +9,7 @@ mod partitions;
 mod plain;
 mod privileges;
 //mod replication;
-//mod rights;
+mod rights;
 mod types;
 
 use notary_tests::SqlError;
