@@ -161,7 +161,10 @@ fn a_subscriber_with_a_plain_table_gets_the_entries_as_values() {
 fn a_subscriber_with_a_log_of_its_own_chains_rows_that_come_without_places() {
     let cluster = Cluster::builder().setting("wal_level", "logical").start();
     let pair = Pair::new(&cluster);
-    pair.publisher.client().batch_execute("CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events VALUES (1), (2)").unwrap();
+    pair.publisher
+        .client()
+        .batch_execute("CREATE TABLE events (id int PRIMARY KEY); INSERT INTO events VALUES (1), (2)")
+        .unwrap();
     pair.publish("events, audit (id, who)", "");
     pair.subscriber
         .client()
@@ -177,10 +180,7 @@ fn a_subscriber_with_a_log_of_its_own_chains_rows_that_come_without_places() {
     assert_intact(&pair.subscriber, 3);
     assert_eq!(pair.subscriber.value("SELECT count(*) FROM events WHERE notary_hash IS NULL"), "0");
     // UPDATE of the published table cannot be applied to a log: replication stops there and says so.
-    pair.publisher
-        .client()
-        .batch_execute("UPDATE events SET id = 100 WHERE id = 50")
-        .unwrap();
+    pair.publisher.client().batch_execute("UPDATE events SET id = 100 WHERE id = 50").unwrap();
     wait_until("the subscriber's log says why it stopped", || {
         cluster.log_contents().contains("UPDATE is refused: public.events is an append-only log")
     });
