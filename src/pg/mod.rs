@@ -9,13 +9,18 @@
 
 #![allow(unsafe_code)]
 
+pub mod access_hook;
+pub mod catalog;
 pub mod compat;
 pub mod context;
 pub mod entry;
+pub mod event_trigger;
 pub mod index;
 pub mod inval;
 pub mod lock;
+pub mod parse_tree;
 pub mod relation;
+pub mod report;
 pub mod rewrite;
 pub mod row;
 pub mod snapshot;
