@@ -7,17 +7,17 @@
 use super::facts;
 use crate::error::Error;
 use crate::log::Functions;
-use crate::pg::catalog::{self, Key, View};
+use crate::pg::catalog_scan::{self, Key, View};
 use crate::pg::row::{NOTARY_COLUMNS, is_notary_column};
 use crate::pg::spi::quote_ident;
-use crate::pg::{event_trigger, relation, types};
+use crate::pg::{context, event_trigger, relation, types};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
 const ADD_HINT: &str = "Add the column nullable and without a default first, then run ALTER COLUMN … SET DEFAULT for \
                         the rows to come.";
 
-/// A column that the command under way added to a log.
+/// A column that the transaction under way added to a log.
 struct Added {
     table: pg_sys::Oid,
     number: i16,
@@ -25,12 +25,19 @@ struct Added {
 }
 
 thread_local! {
-    static ADDED: RefCell<Vec<Added>> = const { RefCell::new(Vec::new()) };
+    /// The transaction, and what it added. Kept for all of it, not for one command: a default may call a function that
+    /// runs commands of its own.
+    static ADDED: RefCell<(u32, Vec<Added>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// A command begins: no column was added by it yet.
-pub fn command_starts() {
-    ADDED.with_borrow_mut(Vec::clear);
+fn with_added<T>(work: impl FnOnce(&mut Vec<Added>) -> T) -> T {
+    let current = context::transaction();
+    ADDED.with_borrow_mut(|(transaction, all)| {
+        if std::mem::replace(transaction, current) != current {
+            all.clear();
+        }
+        work(all)
+    })
 }
 
 struct Column {
@@ -45,7 +52,7 @@ struct Column {
 }
 
 fn column(table: pg_sys::Oid, number: i16, view: View) -> Option<Column> {
-    catalog::rows(&catalog::COLUMN, &[Key::Oid(table), Key::Number(number)], view, |row| {
+    catalog_scan::rows(&catalog_scan::COLUMN, &[Key::Oid(table), Key::Number(number)], view, |row| {
         Column {
             name: row.name("attname"),
             type_oid: row.oid("atttypid"),
@@ -101,7 +108,7 @@ pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(
             "Use the domain's base type.",
         );
     }
-    ADDED.with_borrow_mut(|all| {
+    with_added(|all| {
         all.push(Added {
             table,
             number,
@@ -114,7 +121,7 @@ pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(
 /// Does the type, or a domain under it, bring a default or NOT NULL along?
 fn domain_fills_in(type_oid: pg_sys::Oid) -> bool {
     let mut current = type_oid;
-    while let Some((fills_in, base)) = catalog::row(&catalog::TYPE, current, View::After, |row| {
+    while let Some((fills_in, base)) = catalog_scan::row(&catalog_scan::TYPE, current, View::After, |row| {
         let fills_in = row.is("typnotnull") || !row.is_null("typdefaultbin") || !row.is_null("typdefault");
         (
             fills_in && row.letter("typtype") == pg_sys::TYPTYPE_DOMAIN,
@@ -151,12 +158,31 @@ pub fn default_made(table: pg_sys::Oid, number: i16, functions: &Functions) -> R
     if new.generated != 0 {
         return no("SET EXPRESSION for column", "Old entries would read other values.", "");
     }
-    let just_added = ADDED.with_borrow_mut(|all| {
-        let entry = all.iter_mut().find(|a| a.table == table && a.number == number);
-        entry.map(|a| a.has_default = true).is_some()
+    with_added(|all| {
+        for added in all.iter_mut().filter(|a| a.table == table && a.number == number) {
+            added.has_default = true;
+        }
     });
-    if just_added && new.missing_value {
-        return Err(with_default(table, &new.name));
+    Ok(())
+}
+
+/// ddl_command_end of ALTER TABLE: a constant default of ADD COLUMN is stored last of all, beside the column, and stays
+/// there when the default is dropped.
+pub fn command_ends() -> Result<(), Error> {
+    let added: Vec<_> = with_added(|all| all.iter().map(|a| (a.table, a.number)).collect());
+    if added.is_empty() {
+        return Ok(());
+    }
+    let Some(functions) = Functions::find() else {
+        return Ok(());
+    };
+    for (table, number) in added {
+        if let Some(new) = column(table, number, View::After)
+            && new.missing_value
+            && facts::is_log(table, &functions)
+        {
+            return Err(with_default(table, &new.name));
+        }
     }
     Ok(())
 }
@@ -191,18 +217,14 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     if old.generated != new.generated {
         return no("DROP EXPRESSION for column", "Which columns lines hold would change.");
     }
-    if is_notary_column(&old.name) && (old.identity, old.not_null) != (new.identity, new.not_null) && weaker(&new) {
+    // Not compared with what was: protect never makes them so.
+    if is_notary_column(&old.name) && (new.identity != 0 || new.not_null) {
         return no(
             "ALTER COLUMN",
             "The notary_* columns are filled in by the append trigger.",
         );
     }
     Ok(())
-}
-
-/// Is a notary_* column something that protect does not make?
-fn weaker(new: &Column) -> bool {
-    new.identity != 0 || new.not_null
 }
 
 /// The refusal of ALTER COLUMN … TYPE.
@@ -268,9 +290,9 @@ pub fn rewrite() -> Result<(), Error> {
     ))
 }
 
-/// New columns without a default need a rewrite only where a domain's constraint is to be checked: every row gets NULL.
+/// New columns without a default (see ADDED) need a rewrite only where a domain's constraint is to be checked: every row gets NULL.
 fn default_rewrite(table: pg_sys::Oid) -> Result<(), Error> {
-    let (added, filled) = ADDED.with_borrow(|all| {
+    let (added, filled) = with_added(|all| {
         let mut here = all.iter().filter(|a| a.table == table).peekable();
         (here.peek().is_some(), here.find(|a| a.has_default).map(|a| a.number))
     });
@@ -293,12 +315,12 @@ fn default_rewrite(table: pg_sys::Oid) -> Result<(), Error> {
 /// headers name.
 pub fn type_altered(type_oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let name = |view| {
-        catalog::row(&catalog::TYPE, type_oid, view, |row| {
+        catalog_scan::row(&catalog_scan::TYPE, type_oid, view, |row| {
             (row.name("typname"), row.oid("typnamespace"))
         })
     };
     let labels = |view| {
-        catalog::rows(&catalog::LABELS, &[type_oid.into()], view, |row| {
+        catalog_scan::rows(&catalog_scan::LABELS, &[type_oid.into()], view, |row| {
             (row.oid("oid"), row.name("enumlabel"))
         })
     };

@@ -2,7 +2,7 @@
 
 use crate::error::Error;
 use crate::log::{self, Functions};
-use crate::pg::catalog::{self, Key, Row, View};
+use crate::pg::catalog_scan::{self, Key, Row, View};
 use crate::pg::{compat, relation};
 use pgrx::pg_sys;
 
@@ -15,6 +15,7 @@ pub struct Trigger {
     pub function: pg_sys::Oid,
     pub enabled: u8,
     pub kind: u32,
+    version: u64,
 }
 
 impl Trigger {
@@ -26,7 +27,13 @@ impl Trigger {
             function: row.oid("tgfoid"),
             enabled: row.letter("tgenabled"),
             kind: u32::try_from(row.number("tgtype")).unwrap_or(0),
+            version: row.version(),
         }
+    }
+
+    /// Are these one trigger before and after a change, as opposed to the same row read twice?
+    pub fn replaces(&self, old: &Self) -> bool {
+        self.version != old.version
     }
 
     /// Does it call a function of ours?
@@ -46,17 +53,17 @@ impl Trigger {
 
 /// A trigger by its OID.
 pub fn trigger(oid: pg_sys::Oid, view: View) -> Option<Trigger> {
-    catalog::row(&catalog::TRIGGER, oid, view, Trigger::of)
+    catalog_scan::row(&catalog_scan::TRIGGER, oid, view, Trigger::of)
 }
 
 /// A relation's triggers.
 pub fn triggers(relid: pg_sys::Oid, view: View) -> Vec<Trigger> {
-    catalog::rows(&catalog::TRIGGERS, &[relid.into()], view, Trigger::of)
+    catalog_scan::rows(&catalog_scan::TRIGGERS, &[relid.into()], view, Trigger::of)
 }
 
 /// Was the relation part of a log before the command under way?
 pub fn is_log(relid: pg_sys::Oid, functions: &Functions) -> bool {
-    catalog::has_triggers(relid) && triggers(relid, View::Before).iter().any(|t| t.is_ours(functions))
+    catalog_scan::has_triggers(relid) && triggers(relid, View::Before).iter().any(|t| t.is_ours(functions))
 }
 
 /// Any log of this database, `notary.journal` only if there is no other.
@@ -81,7 +88,7 @@ pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
 
 /// Is it the journal, by the name it had before the command under way?
 pub fn is_journal(relid: pg_sys::Oid) -> bool {
-    catalog::qualified(relid) == crate::journal::TABLE
+    catalog_scan::qualified(relid) == crate::journal::TABLE
 }
 
 /// What depends on something.
@@ -95,7 +102,7 @@ pub struct Dependent {
 
 /// Everything that depends on an object directly.
 pub fn needed_by(class: pg_sys::Oid, object: pg_sys::Oid, view: View) -> Vec<Dependent> {
-    catalog::rows(&catalog::NEEDED_BY, &[Key::Oid(class), Key::Oid(object)], view, |row| {
+    catalog_scan::rows(&catalog_scan::NEEDED_BY, &[Key::Oid(class), Key::Oid(object)], view, |row| {
         Dependent {
             class: row.oid("classid"),
             object: row.oid("objid"),
@@ -126,8 +133,8 @@ pub fn is_our_member(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
     let Some(extension) = our_extension() else {
         return false;
     };
-    catalog::rows(
-        &catalog::NEEDS,
+    catalog_scan::rows(
+        &catalog_scan::NEEDS,
         &[Key::Oid(class), Key::Oid(object)],
         View::Before,
         |row| row.letter("deptype") == b'e' && row.oid("refobjid") == extension,
@@ -137,12 +144,12 @@ pub fn is_our_member(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
 
 /// The extension's OID.
 pub fn our_extension() -> Option<pg_sys::Oid> {
-    catalog::extension(c"pg_notary")
+    catalog_scan::extension(c"pg_notary")
 }
 
 /// Does the extension's own script run?
 pub fn in_our_script() -> bool {
-    catalog::extension_being_made().is_some_and(|extension| Some(extension) == our_extension())
+    catalog_scan::extension_being_made().is_some_and(|extension| Some(extension) == our_extension())
 }
 
 /// The schema's OID.
@@ -152,7 +159,7 @@ pub fn our_schema() -> Option<pg_sys::Oid> {
 
 /// The log that a relation is part of: itself, or the partitioned table at the top.
 pub fn root(relid: pg_sys::Oid) -> pg_sys::Oid {
-    if !catalog::is_partition(relid) {
+    if !catalog_scan::is_partition(relid) {
         return relid;
     }
     compat::partition_ancestors(relid).last().copied().unwrap_or(relid)
@@ -162,11 +169,11 @@ pub fn root(relid: pg_sys::Oid) -> pg_sys::Oid {
 /// instead of unprotecting.
 pub fn refusal(relid: pg_sys::Oid, attempt: impl Into<String>, why: &str, hint: &str) -> Error {
     let root = root(relid);
-    let log = catalog::qualified(root);
+    let log = catalog_scan::qualified(root);
     let detail = if root == relid {
         why.to_owned()
     } else {
-        format!("{} is a partition of {log}. {why}", catalog::qualified(relid))
+        format!("{} is a partition of {log}. {why}", catalog_scan::qualified(relid))
     };
     Error::Refused {
         attempt: attempt.into(),

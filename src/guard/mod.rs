@@ -3,8 +3,8 @@
 //! Three ways in, and one way out, `Error::raise`, which also writes the refusal to the server log:
 //! * the triggers on a log call `notary.refuse()` for UPDATE, DELETE and TRUNCATE;
 //! * `object_access_hook` sees every object that a command makes, alters or drops, cascades included (`access.rs`);
-//! * two event triggers see what the hook cannot: a command before it starts (`start.rs`) and a table about to be
-//!   rewritten (`columns.rs`). Their first call loads the library and so puts the hook in place in every backend before
+//! * three event triggers see what the hook cannot: a command before it starts (`start.rs`), a table about to be
+//!   rewritten and a value stored beside a new column (`columns.rs`). The first call loads the library and so puts the hook in place in every backend before
 //!   its first DDL does anything.
 //!
 //! Invariants:
@@ -36,6 +36,7 @@ pub fn init() {
 
 entry_point!(notary_refuse, pg_finfo_notary_refuse, refuse);
 entry_point!(notary_guard_start, pg_finfo_notary_guard_start, guard_start);
+entry_point!(notary_guard_end, pg_finfo_notary_guard_end, guard_end);
 entry_point!(notary_guard_rewrite, pg_finfo_notary_guard_rewrite, guard_rewrite);
 
 /// BEFORE UPDATE, DELETE (row and statement) and TRUNCATE of a log; also for the arms of MERGE and of ON CONFLICT that
@@ -53,6 +54,15 @@ fn guard_start(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
         not_called_as("notary.guard_start()", "an event trigger")
     };
     start::before(&call).or_raise();
+    pg_sys::Datum::from(0)
+}
+
+/// ddl_command_end of ALTER TABLE.
+fn guard_end(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if Call::of(fcinfo).is_none() {
+        not_called_as("notary.guard_end()", "an event trigger")
+    }
+    columns::command_ends().or_raise();
     pg_sys::Datum::from(0)
 }
 

@@ -3,7 +3,7 @@
 use super::{facts, start};
 use crate::error::Error;
 use crate::log::Functions;
-use crate::pg::catalog::{self, View};
+use crate::pg::catalog_scan::{self, View};
 use crate::pg::relation;
 use pgrx::pg_sys;
 
@@ -25,12 +25,12 @@ pub fn refuse_while_logs_exist(attempt: &str, functions: &Functions) -> Result<(
 /// CREATE OR REPLACE FUNCTION, ALTER FUNCTION.
 pub fn function_changed(function: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     // A function that this command makes is not in the syscache yet.
-    if Some(catalog::function_schema(function)) != facts::our_schema()
+    if Some(catalog_scan::function_schema(function)) != facts::our_schema()
         || !facts::is_our_member(pg_sys::ProcedureRelationId, function)
     {
         return Ok(());
     }
-    let owner = |view| catalog::row(&catalog::FUNCTION, function, view, |row| row.oid("proowner"));
+    let owner = |view| catalog_scan::row(&catalog_scan::FUNCTION, function, view, |row| row.oid("proowner"));
     if owner(View::Before) != owner(View::After) {
         return Ok(()); // OWNER TO changes nothing else
     }
@@ -61,35 +61,26 @@ pub fn extension_dropped(extension: pg_sys::Oid, functions: &Functions) -> Resul
     Ok(())
 }
 
-/// ALTER EXTENSION … ADD or DROP, of any extension.
+/// ALTER EXTENSION … ADD, of any extension. That nothing is taken from ours is seen to before the command starts, since
+/// its name cannot change.
 pub fn members_changed(extension: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let members = |view| -> Vec<_> {
-        facts::needed_by(pg_sys::ExtensionRelationId, extension, view)
-            .into_iter()
-            .filter(|d| d.kind == b'e')
-            .map(|d| (d.class, d.object))
-            .collect()
-    };
-    let (old, new) = (members(View::Before), members(View::After));
-    for (class, object) in new.iter().filter(|m| !old.contains(m)) {
-        if *class == pg_sys::RelationRelationId && facts::is_log(*object, functions) {
+    for member in facts::needed_by(pg_sys::ExtensionRelationId, extension, View::After) {
+        let is_table = member.kind == b'e' && member.class == pg_sys::RelationRelationId;
+        if is_table && facts::is_log(member.object, functions) {
             return Err(facts::refusal(
-                *object,
+                member.object,
                 "ALTER EXTENSION ADD",
                 "A table that belongs to an extension is dumped and restored in another way.",
                 "",
             ));
         }
     }
-    if Some(extension) == facts::our_extension() && old.iter().any(|m| !new.contains(m)) {
-        return refuse_while_logs_exist("ALTER EXTENSION pg_notary DROP", functions);
-    }
     Ok(())
 }
 
 /// ALTER SCHEMA … RENAME.
 pub fn schema_altered(schema: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let name = |view| catalog::row(&catalog::SCHEMA, schema, view, |row| row.name("nspname"));
+    let name = |view| catalog_scan::row(&catalog_scan::SCHEMA, schema, view, |row| row.name("nspname"));
     if name(View::Before) == name(View::After) {
         return Ok(());
     }

@@ -3,7 +3,7 @@
 use super::{facts, ours, start};
 use crate::error::Error;
 use crate::log::Functions;
-use crate::pg::catalog::{self, Row, View};
+use crate::pg::catalog_scan::{self, Row, View};
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
 use pgrx::pg_sys;
@@ -13,7 +13,7 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if facts::is_log(oid, functions) {
         return Err(table_drop(oid));
     }
-    if catalog::kind(oid) == pg_sys::RELKIND_INDEX {
+    if catalog_scan::kind(oid) == pg_sys::RELKIND_INDEX {
         return index_dropped(oid, functions);
     }
     Ok(())
@@ -31,7 +31,7 @@ pub fn table_drop(relid: pg_sys::Oid) -> Error {
 
 /// Refuses to drop the index that keeps a log's chains from forking, unless it has another.
 pub fn index_dropped(index: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let table = catalog::row(&catalog::INDEX, index, View::After, |row| row.oid("indrelid"));
+    let table = catalog_scan::row(&catalog_scan::INDEX, index, View::After, |row| row.oid("indrelid"));
     let Some(table) = table.filter(|table| facts::is_log(*table, functions)) else {
         return Ok(());
     };
@@ -44,7 +44,7 @@ pub fn index_dropped(index: pg_sys::Oid, functions: &Functions) -> Result<(), Er
         start::drop_command("DROP CONSTRAINT"),
         &format!(
             "It would drop the unique index {}, which keeps chains from forking.",
-            catalog::qualified(index)
+            catalog_scan::qualified(index)
         ),
         "",
     ))
@@ -52,7 +52,7 @@ pub fn index_dropped(index: pg_sys::Oid, functions: &Functions) -> Result<(), Er
 
 /// The unique indexes over exactly (notary_chain, notary_seq) that hold for every row at once.
 fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
-    let columns = catalog::rows(&catalog::COLUMNS, &[table.into()], view, |row| {
+    let columns = catalog_scan::rows(&catalog_scan::COLUMNS, &[table.into()], view, |row| {
         (row.name("attname"), i16::try_from(row.number("attnum")).unwrap_or(0))
     });
     let number = |name: &str| columns.iter().find(|(n, _)| n == name).map_or(0, |(_, number)| *number);
@@ -65,7 +65,7 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
             && row.is_null("indexprs")
             && row.is_null("indpred")
     };
-    catalog::rows(&catalog::INDEXES, &[table.into()], view, |row| {
+    catalog_scan::rows(&catalog_scan::INDEXES, &[table.into()], view, |row| {
         fits(row).then(|| row.oid("indexrelid"))
     })
     .into_iter()
@@ -79,7 +79,7 @@ pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     }
     let class = |view| {
-        catalog::row(&catalog::CLASS, relid, view, |row| {
+        catalog_scan::row(&catalog_scan::CLASS, relid, view, |row| {
             (row.oid("reloftype"), row.name("relname"), row.oid("relnamespace"))
         })
     };
@@ -121,7 +121,7 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
         late: bool,
         index: pg_sys::Oid,
     }
-    let made = catalog::row(&catalog::CONSTRAINT, oid, View::After, |row| Constraint {
+    let made = catalog_scan::row(&catalog_scan::CONSTRAINT, oid, View::After, |row| Constraint {
         table: row.oid("conrelid"),
         name: row.name("conname"),
         changes_rows: row.letter("contype") == b'f'
@@ -155,7 +155,7 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
 
 /// CREATE RULE.
 pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let Some((table, name)) = catalog::row(&catalog::RULE, oid, View::After, |row| {
+    let Some((table, name)) = catalog_scan::row(&catalog_scan::RULE, oid, View::After, |row| {
         (row.oid("ev_class"), row.name("rulename"))
     }) else {
         return Ok(());
@@ -177,8 +177,8 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
     if !child_is_log && !parent_is_log {
         return Ok(());
     }
-    let partitioned = catalog::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
-    let added = catalog::rows(&catalog::PARENTS, &[child.into()], View::After, |row| {
+    let partitioned = catalog_scan::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
+    let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| {
         row.oid("inhparent")
     })
     .contains(&parent);
@@ -203,7 +203,7 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
         )),
         // That a new partition is an empty, ordinary table is seen to when it becomes a segment; a foreign table comes
         // by another command.
-        (true, true) => match catalog::row(&catalog::CLASS, child, View::After, |row| row.letter("relkind")) {
+        (true, true) => match catalog_scan::row(&catalog_scan::CLASS, child, View::After, |row| row.letter("relkind")) {
             Some(pg_sys::RELKIND_FOREIGN_TABLE) => Err(facts::refusal(
                 parent,
                 "CREATE FOREIGN TABLE PARTITION OF",

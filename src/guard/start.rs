@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::event_trigger::{Call, Tag};
 use crate::pg::parse_tree::{Command, Name};
-use crate::pg::{catalog, spi};
+use crate::pg::{catalog_scan, spi};
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -27,7 +27,6 @@ pub fn drop_command(part: &str) -> String {
 /// A command is about to start.
 pub fn before(call: &Call) -> Result<(), Error> {
     TAG.set(call.tag());
-    columns::command_starts();
     let Some(command) = call.command() else {
         return Ok(());
     };
@@ -64,13 +63,16 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
             if facts::is_log(relid, functions) {
                 return Err(relations::table_drop(relid));
             }
-            if catalog::kind(relid) == pg_sys::RELKIND_INDEX {
+            if catalog_scan::kind(relid) == pg_sys::RELKIND_INDEX {
                 return relations::index_dropped(relid, functions);
             }
             Ok(())
         }),
         Command::DropExtensions(names) if names.iter().any(|n| n == "pg_notary") => {
             ours::refuse_while_logs_exist("DROP EXTENSION", functions)
+        }
+        Command::ShrinkExtension(name) if name == "pg_notary" => {
+            ours::refuse_while_logs_exist("ALTER EXTENSION pg_notary DROP", functions)
         }
         Command::DropSchemas(names) if names.iter().any(|n| n == "notary") => {
             ours::refuse_while_logs_exist("DROP SCHEMA", functions)
@@ -94,12 +96,15 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
             )),
             _ => Ok(()),
         },
-        Command::DropExtensions(_) | Command::DropSchemas(_) | Command::MoveExtension(_) => Ok(()),
+        Command::DropExtensions(_)
+        | Command::ShrinkExtension(_)
+        | Command::DropSchemas(_)
+        | Command::MoveExtension(_) => Ok(()),
     }
 }
 
 fn is_our_trigger(relid: pg_sys::Oid, name: &str, functions: &Functions) -> bool {
-    facts::triggers(relid, catalog::View::Before)
+    facts::triggers(relid, catalog_scan::View::Before)
         .iter()
         .any(|t| t.name == name && t.is_ours(functions))
 }

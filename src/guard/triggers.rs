@@ -3,7 +3,7 @@
 use super::facts::{self, Trigger};
 use crate::error::Error;
 use crate::log::{self, Functions};
-use crate::pg::catalog::View;
+use crate::pg::catalog_scan::View;
 use crate::pg::spi::quote_ident;
 use pgrx::pg_sys;
 
@@ -12,7 +12,9 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let Some(new) = facts::trigger(oid, View::After) else {
         return Ok(());
     };
-    if let Some(old) = facts::trigger(oid, View::Before).filter(|old| old.is_ours(functions)) {
+    // The first trigger of a table is made in two steps, so that the new row may be found in both views.
+    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old) && old.is_ours(functions));
+    if let Some(old) = old {
         return Err(facts::refusal(
             old.table,
             format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name)),
@@ -105,7 +107,7 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         &format!(
             "It would drop the trigger {}, which makes {} a log.",
             quote_ident(&old.name),
-            crate::pg::catalog::qualified(old.table)
+            crate::pg::catalog_scan::qualified(old.table)
         ),
         "",
     ))

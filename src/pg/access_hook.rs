@@ -1,7 +1,7 @@
 //! `object_access_hook`: PostgreSQL's word that an object is being made, altered or dropped, whatever command does it.
 //!
 //! A drop is announced before anything of it is done; a change after its catalog row was written and before the command
-//! counter moves (see `catalog::View`). An error raised in the listener takes the whole command back.
+//! counter moves (see `catalog_scan::View`). An error raised in the listener takes the whole command back.
 
 use pgrx::pg_sys;
 use std::cell::Cell;

@@ -10,7 +10,7 @@
 #![allow(unsafe_code)]
 
 pub mod access_hook;
-pub mod catalog;
+pub mod catalog_scan;
 pub mod compat;
 pub mod context;
 pub mod entry;

@@ -23,6 +23,8 @@ pub enum Command {
     DropRelations(Vec<Name>),
     /// DROP EXTENSION.
     DropExtensions(Vec<String>),
+    /// ALTER EXTENSION … DROP.
+    ShrinkExtension(String),
     /// DROP SCHEMA.
     DropSchemas(Vec<String>),
     /// DROP FUNCTION: those that are found in our schema.
@@ -92,6 +94,10 @@ pub unsafe fn command(node: *mut pg_sys::Node) -> Option<Command> {
                 let statement = &*node.cast::<pg_sys::AlterObjectSchemaStmt>();
                 (statement.objectType == pg_sys::ObjectType::OBJECT_EXTENSION)
                     .then(|| string(statement.object).map(Command::MoveExtension))?
+            }
+            pg_sys::NodeTag::T_AlterExtensionContentsStmt => {
+                let statement = &*node.cast::<pg_sys::AlterExtensionContentsStmt>();
+                (statement.action < 0).then(|| Command::ShrinkExtension(c_string(statement.extname)))
             }
             pg_sys::NodeTag::T_AlterObjectDependsStmt => {
                 let statement = &*node.cast::<pg_sys::AlterObjectDependsStmt>();

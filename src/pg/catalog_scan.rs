@@ -81,6 +81,7 @@ impl From<pg_sys::Oid> for Key {
 
 /// One row, while the scan stands at it.
 pub struct Row {
+    tuple: pg_sys::HeapTuple,
     desc: pg_sys::TupleDesc,
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
@@ -92,6 +93,12 @@ impl Row {
         position(self.desc, column)
             .filter(|i| !self.nulls[*i])
             .map(|i| self.values[i])
+    }
+
+    /// Where this version of the row is: another one after every change.
+    pub fn version(&self) -> u64 {
+        // SAFETY: the tuple that the scan stands at.
+        pgrx::itemptr::item_pointer_to_u64(unsafe { (*self.tuple).t_self })
     }
 
     /// An oid column; InvalidOid where it has no value.
@@ -185,6 +192,7 @@ fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
         };
         let width = usize::try_from((*desc).natts).unwrap_or(0);
         let mut row = Row {
+            tuple: core::ptr::null_mut(),
             desc,
             values: vec![pg_sys::Datum::from(0); width],
             nulls: vec![true; width],
@@ -203,6 +211,7 @@ fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
             if tuple.is_null() {
                 break;
             }
+            row.tuple = tuple;
             pg_sys::heap_deform_tuple(tuple, desc, row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
             each(&row);
         }
@@ -217,6 +226,7 @@ fn scan_key(position: usize, key: Key) -> pg_sys::ScanKeyData {
         Key::Number(number) => (pg_sys::F_INT2EQ, pg_sys::Datum::from(number)),
     };
     let mut filled = pg_sys::ScanKeyData::default();
+    #[allow(clippy::cast_possible_truncation)] // strategies are 1 to 5
     // SAFETY: fills the key; the function is a built-in one for the column's type.
     unsafe {
         pg_sys::ScanKeyInit(
@@ -267,7 +277,7 @@ pub fn is_partition(relid: pg_sys::Oid) -> bool {
 /// pg_class.relkind, 0 for what is not there.
 pub fn kind(relid: pg_sys::Oid) -> u8 {
     // SAFETY: a syscache look-up.
-    (unsafe { pg_sys::get_rel_relkind(relid) }) as u8
+    (unsafe { pg_sys::get_rel_relkind(relid) }).cast_unsigned()
 }
 
 /// The schema of a function that the command under way did not make, or InvalidOid.
