@@ -72,6 +72,13 @@ pub enum Error {
     NotUtf8,
     /// A line would pass 256 MiB.
     LineTooLong,
+    /// A stored value that contradicts itself.
+    DamagedValue {
+        /// The column.
+        column: String,
+        /// In what way.
+        why: &'static str,
+    },
     /// An INSERT named notary_* values.
     ValuesSupplied {
         /// The table, qualified.
@@ -150,12 +157,7 @@ impl Error {
     /// line of its own that an alert can match.
     pub fn raise(self) -> ! {
         let attempt = self.attempt();
-        let Parts {
-            code,
-            message,
-            detail,
-            hint,
-        } = self.parts();
+        let Parts { code, message, detail, hint } = self.parts();
         if let Some((log, attempt)) = attempt {
             report::refused(code, &log, &attempt);
         }
@@ -182,12 +184,7 @@ impl Error {
 
     fn parts(self) -> Parts {
         use PgSqlErrorCode as Code;
-        let parts = |code, message: String, detail: String, hint: String| Parts {
-            code,
-            message,
-            detail,
-            hint,
-        };
+        let parts = |code, message: String, detail: String, hint: String| Parts { code, message, detail, hint };
         match self {
             Self::CannotProtect { table, why, hint } => {
                 parts(Code::ERRCODE_WRONG_OBJECT_TYPE, format!("{table} cannot become a log"), why, hint)
@@ -197,8 +194,9 @@ impl Error {
                 format!("{table} cannot become a log"),
                 format!("Column \"{column}\" has type {type_name}, whose text is not fixed by pg_notary's format."),
                 format!(
-                    "Give the column a listed type first, for example text: ALTER TABLE {table} ALTER COLUMN {column} \
-                     TYPE text. The README's page \"Types\" has the list."
+                    "Give the column a listed type first, for example text: ALTER TABLE {table} ALTER COLUMN {} TYPE \
+                     text. The README's page \"Types\" has the list.",
+                    crate::pg::spi::quote_ident(&column)
                 ),
             ),
             Self::NotOwner { table, what } => parts(
@@ -251,6 +249,12 @@ impl Error {
                 "the row's line would pass 256 MiB".into(),
                 "A line holds all of a row's values as JSON text.".into(),
                 "Store the large value elsewhere and its hash in the log.".into(),
+            ),
+            Self::DamagedValue { column, why } => parts(
+                Code::ERRCODE_DATA_CORRUPTED,
+                format!("column \"{column}\": {why}"),
+                String::new(),
+                "Keep the server's files and logs as they are.".into(),
             ),
             Self::ValuesSupplied { table, column } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
@@ -322,6 +326,17 @@ impl Error {
                 message,
                 String::new(),
             ),
+        }
+    }
+}
+
+impl std::fmt::Display for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NotUtf8 => f.write_str("a value is not valid UTF-8"),
+            Self::LineTooLong => f.write_str("its line would pass 256 MiB"),
+            Self::DamagedValue { column, why } => write!(f, "column \"{column}\": {why}"),
+            other => write!(f, "{other:?}"),
         }
     }
 }

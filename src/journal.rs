@@ -46,17 +46,10 @@ pub struct Entry<'a> {
     pub details: Value,
 }
 
-/// The qualified name of the journal.
-pub const TABLE: &str = "notary.journal";
-
 /// Is there a journal (protected or not)?
 pub fn exists() -> Result<bool, Error> {
-    spi::rows(
-        "SELECT pg_catalog.to_regclass('notary.journal') IS NOT NULL",
-        &[],
-        |row| spi::get::<bool>(row, 1),
-    )
-    .map(|rows| rows.first().copied().flatten().unwrap_or(false))
+    spi::rows("SELECT pg_catalog.to_regclass('notary.journal') IS NOT NULL", &[], |row| spi::get::<bool>(row, 1))
+        .map(|rows| rows.first().copied().flatten().unwrap_or(false))
 }
 
 /// Makes the journal's table. Not a member of the extension: pg_dump must treat it as the ordinary table it is.

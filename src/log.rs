@@ -33,10 +33,7 @@ pub struct Functions {
 impl Functions {
     /// Looks them up; None while the extension is being created or dropped, or was damaged.
     pub fn find() -> Option<Self> {
-        Some(Self {
-            append: trigger::function(c"append")?,
-            refuse: trigger::function(c"refuse")?,
-        })
+        Some(Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? })
     }
 }
 
@@ -139,37 +136,28 @@ pub fn append_trigger<'a>(triggers: &'a [Trigger], functions: &Functions) -> Opt
 
 /// Is the relation part of a log: does it carry any trigger of ours, enabled or not, whole or damaged?
 pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
-    rel.triggers()
-        .iter()
-        .any(|t| t.function == functions.append || t.function == functions.refuse)
+    rel.triggers().iter().any(|t| t.function == functions.append || t.function == functions.refuse)
 }
 
 /// What the relation's triggers say, or None for a table that is no log.
 pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
-    let triggers = rel.triggers();
-    if let Some(append) = append_trigger(&triggers, functions) {
+    mark_by(rel, &rel.triggers(), functions)
+}
+
+/// The same by triggers that were read otherwise.
+pub fn mark_by(rel: &Rel, triggers: &[Trigger], functions: &Functions) -> Result<Option<Mark>, Error> {
+    if let Some(append) = append_trigger(triggers, functions) {
         return Segment::parse(&append.args)
             .map(|s| Some(Mark::Segment(s)))
-            .map_err(|why| Error::BadTrigger {
-                table: rel.qualified(),
-                why,
-            });
+            .map_err(|why| Error::BadTrigger { table: rel.qualified(), why });
     }
     let Some(block) = triggers.iter().find(|t| t.function == functions.refuse) else {
         return Ok(None);
     };
     if !rel.is_partitioned() {
-        return Err(Error::BadTrigger {
-            table: rel.qualified(),
-            why: "Its append trigger is missing.".into(),
-        });
+        return Err(Error::BadTrigger { table: rel.qualified(), why: "Its append trigger is missing.".into() });
     }
-    parse_partitioned(&block.args)
-        .map(Some)
-        .map_err(|why| Error::BadTrigger {
-            table: rel.qualified(),
-            why,
-        })
+    parse_partitioned(&block.args).map(Some).map_err(|why| Error::BadTrigger { table: rel.qualified(), why })
 }
 
 fn parse_partitioned(args: &[Vec<u8>]) -> Result<Mark, String> {
@@ -178,10 +166,7 @@ fn parse_partitioned(args: &[Vec<u8>]) -> Result<Mark, String> {
         .and_then(|a| a.strip_prefix("log="))
         .and_then(|a| a.parse::<LogId>().ok())
         .ok_or("its trigger does not name the log")?;
-    Ok(Mark::Partitioned {
-        log,
-        max_chains: parse_max_chains(text(1).unwrap_or_default())?,
-    })
+    Ok(Mark::Partitioned { log, max_chains: parse_max_chains(text(1).unwrap_or_default())? })
 }
 
 /// The top of the partition tree that a relation is in; itself when it is no partition.
@@ -189,10 +174,7 @@ pub fn root(rel: &Rel) -> pg_sys::Oid {
     if !rel.is_partition() {
         return rel.oid();
     }
-    compat::partition_ancestors(rel.oid())
-        .last()
-        .copied()
-        .unwrap_or_else(|| rel.oid())
+    compat::partition_ancestors(rel.oid()).last().copied().unwrap_or_else(|| rel.oid())
 }
 
 /// Every table with rows below (or at) a relation.
@@ -202,7 +184,5 @@ pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
     }
     #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
     let all = compat::all_inheritors(rel.oid(), lock as i32);
-    all.into_iter()
-        .filter(|oid| !Rel::open(*oid, pg_sys::NoLock).is_partitioned())
-        .collect()
+    all.into_iter().filter(|oid| !Rel::open(*oid, pg_sys::NoLock).is_partitioned()).collect()
 }

@@ -7,6 +7,7 @@
 #   PG_FEATURES      the arguments that make cargo build for that major
 #   NOTARY_STAGE     the private copy of that server, one for each checkout (see stage.sh)
 #   NOTARY_PGROOT    the copy's programs
+#   NOTARY_TARGET    where cargo builds, as an absolute path
 #   NOTARY_CLIENTS   client libraries of other languages that the tests drive
 
 NOTARY_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -53,6 +54,9 @@ fi
 # Two checkouts, or two servers, do not meet.
 NOTARY_STAGE=${NOTARY_TMP:-/tmp}/pg_notary.$(id -u)/$(printf '%s' "$NOTARY_ROOT $PG_CONFIG" | sha256sum | head -c 12)-pg$PG_MAJOR
 NOTARY_PGROOT=$NOTARY_STAGE/bin
-NOTARY_CLIENTS=${CARGO_TARGET_DIR:-$NOTARY_ROOT/target}/clients
 
-export PG_CONFIG PG_MAJOR PG_FEATURES NOTARY_STAGE NOTARY_PGROOT NOTARY_CLIENTS
+NOTARY_TARGET=${CARGO_TARGET_DIR:-target}
+[[ $NOTARY_TARGET == /* ]] || NOTARY_TARGET=$NOTARY_ROOT/$NOTARY_TARGET
+NOTARY_CLIENTS=$NOTARY_TARGET/clients
+
+export PG_CONFIG PG_MAJOR PG_FEATURES NOTARY_TARGET NOTARY_STAGE NOTARY_PGROOT NOTARY_CLIENTS

@@ -109,15 +109,8 @@ pub fn on_its_way(plan: &Plan, row: &Insert, next: Next, hash: Digest) {
         };
         let statement = heads.statement(caller, row);
         if let Some(held) = heads.held.iter_mut().find(|h| h.chain == next.chain) {
-            held.head = Some(Head {
-                seq: next.seq - 1,
-                hash: next.prev,
-            });
-            held.flight = Some(Flight {
-                hash,
-                caller,
-                statement,
-            });
+            held.head = Some(Head { seq: next.seq - 1, hash: next.prev });
+            held.flight = Some(Flight { hash, caller, statement });
         }
     });
 }
@@ -170,7 +163,7 @@ impl Heads {
     }
 
     fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
-        for held in &mut self.held {
+        for held in self.held.iter_mut().filter(|h| plan.has(h.chain)) {
             if let Some(next) = held.next(plan, caller, index) {
                 return Ok(next);
             }
@@ -180,9 +173,7 @@ impl Heads {
 
     /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
     fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
-        let hint = self
-            .hint
-            .filter(|h| (plan.first_chain..=plan.last_chain).contains(&h.chain));
+        let hint = self.hint.filter(|h| plan.has(h.chain));
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
@@ -202,18 +193,13 @@ impl Heads {
     /// All chains that max_chains (or the format) allows are taken.
     fn wait(&mut self, plan: &Plan, index: &mut ChainIndex<'_>, damaged: u32) -> Result<Next, Error> {
         let table = || crate::pg::relation::Rel::open(plan.table, pg_sys::NoLock).qualified();
-        if let (Some(max_chains), false) = (plan.max_chains, self.held.is_empty()) {
-            return Err(Error::NestedInsert {
-                table: table(),
-                max_chains,
-            });
+        let holds_one = self.held.iter().any(|h| plan.has(h.chain));
+        if let (Some(max_chains), true) = (plan.max_chains, holds_one) {
+            return Err(Error::NestedInsert { table: table(), max_chains });
         }
         let count = plan.last_chain.saturating_sub(plan.first_chain).saturating_add(1);
         if plan.last_chain < plan.first_chain || damaged >= count {
-            let why = format!(
-                "The chains {} to {} are damaged or used up.",
-                plan.first_chain, plan.last_chain
-            );
+            let why = format!("The chains {} to {} are damaged or used up.", plan.first_chain, plan.last_chain);
             return Err(Error::NoChain { table: table(), why });
         }
         // Spread the waiting over the chains by backend, so that a long transaction stops its share only.
@@ -225,21 +211,13 @@ impl Heads {
                 return Ok(next);
             }
         }
-        Err(Error::NoChain {
-            table: table(),
-            why: "Every chain is damaged.".into(),
-        })
+        Err(Error::NoChain { table: table(), why: "Every chain is damaged.".into() })
     }
 
     /// Notes that the chain's lock is held and finds its head; None when the chain is damaged at its end.
     fn hold(&mut self, plan: &Plan, chain: u32, remembered: Option<Head>, index: &mut ChainIndex<'_>) -> Option<Next> {
         let head = confirm(remembered, chain, index).or_else(|| look_up(plan, chain, index))?;
-        self.held.push(Held {
-            chain,
-            sub: context::subtransaction(),
-            head: Some(head),
-            flight: None,
-        });
+        self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None });
         Some(after(chain, head))
     }
 }
@@ -258,17 +236,11 @@ impl Held {
         };
         let landed = probe(index, self.chain, head.seq + 1).filter(|found| !found.speculative);
         let head = match landed {
-            Some(found) => Head {
-                seq: head.seq + 1,
-                hash: found.hash?,
-            },
+            Some(found) => Head { seq: head.seq + 1, hash: found.hash? },
             None if self.in_flight_elsewhere(caller) => return None,
             None => head,
         };
-        debug_assert!(
-            landed.is_none() || head.hash == flight.hash,
-            "what landed is what was made"
-        );
+        debug_assert!(landed.is_none() || head.hash == flight.hash, "what landed is what was made");
         self.flight = None;
         self.head = Some(head);
         Some(after(self.chain, head))
@@ -285,11 +257,7 @@ fn lock(plan: &Plan, chain: u32) -> ChainLock {
 }
 
 fn after(chain: u32, head: Head) -> Next {
-    Next {
-        chain,
-        seq: head.seq + 1,
-        prev: head.hash,
-    }
+    Next { chain, seq: head.seq + 1, prev: head.hash }
 }
 
 fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
@@ -308,25 +276,17 @@ fn look_up(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> 
     let found = match index.last(i32::try_from(chain).ok()?, MAX_DEAD) {
         Last::Entry(found) => found,
         Last::None => {
-            return Some(Head {
-                seq: 0,
-                hash: plan.header_hash,
-            });
+            return Some(Head { seq: 0, hash: plan.header_hash });
         }
         Last::GaveUp => match search(chain, index)? {
             0 => {
-                return Some(Head {
-                    seq: 0,
-                    hash: plan.header_hash,
-                });
+                return Some(Head { seq: 0, hash: plan.header_hash });
             }
             seq => probe(index, chain, seq)?,
         },
     };
     // Room for one more, and a hash to go on from: anything else was put there by somebody else.
-    let seq = u64::try_from(found.seq)
-        .ok()
-        .filter(|seq| (1..i64::MAX as u64).contains(seq))?;
+    let seq = u64::try_from(found.seq).ok().filter(|seq| (1..i64::MAX as u64).contains(seq))?;
     Some(Head { seq, hash: found.hash? })
 }
 
@@ -340,11 +300,7 @@ fn search(chain: u32, index: &mut ChainIndex<'_>) -> Option<u64> {
     let mut below = above / 2;
     while above - below > 1 {
         let middle = below + (above - below) / 2;
-        if probe(index, chain, middle).is_some() {
-            below = middle
-        } else {
-            above = middle
-        }
+        if probe(index, chain, middle).is_some() { below = middle } else { above = middle }
     }
     let beyond = (1..40).any(|bit| probe(index, chain, below + (1 << bit)).is_some());
     (!beyond).then_some(below)
@@ -367,19 +323,13 @@ impl Heads {
         match end {
             End::Committed => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint {
-                        chain: held.chain,
-                        head: held.last_made(),
-                    });
+                    self.hint = Some(Hint { chain: held.chain, head: held.last_made() });
                 }
                 self.held.clear();
             }
             End::RolledBack | End::Prepared => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint {
-                        chain: held.chain,
-                        head: None,
-                    });
+                    self.hint = Some(Hint { chain: held.chain, head: None });
                 }
                 self.held.clear();
             }
@@ -402,9 +352,6 @@ impl Held {
     /// The newest entry that may be stored: a guess for the next transaction to confirm.
     fn last_made(&self) -> Option<Head> {
         let head = self.head?;
-        Some(self.flight.map_or(head, |flight| Head {
-            seq: head.seq + 1,
-            hash: flight.hash,
-        }))
+        Some(self.flight.map_or(head, |flight| Head { seq: head.seq + 1, hash: flight.hash }))
     }
 }

@@ -78,21 +78,11 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
             heads::forget(row.table_oid());
             return Ok(Outcome::Kept);
         }
-        return Err(Error::ValuesSupplied {
-            table: row.table().qualified(),
-            column: plan.column_name(index),
-        });
+        return Err(Error::ValuesSupplied { table: row.table().qualified(), column: plan.column_name(index) });
     }
     let next = heads::next(&plan, row)?;
     let time = context::clock();
-    let place = Place {
-        log: plan.log,
-        segment: plan.segment,
-        chain: next.chain,
-        seq: next.seq,
-        time,
-        prev: next.prev,
-    };
+    let place = Place { log: plan.log, segment: plan.segment, chain: next.chain, seq: next.seq, time, prev: next.prev };
     line.clear();
     line::begin(line, &place);
     plan.write_row(line, row)?;
@@ -102,14 +92,8 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
     }
     let hash = Digest::of(line);
     let columns = plan.columns;
-    row.set(
-        columns.chain,
-        pg_sys::Datum::from(i32::try_from(next.chain).unwrap_or(i32::MAX)),
-    );
-    row.set(
-        columns.seq,
-        pg_sys::Datum::from(i64::try_from(next.seq).unwrap_or(i64::MAX)),
-    );
+    row.set(columns.chain, pg_sys::Datum::from(i32::try_from(next.chain).unwrap_or(i32::MAX)));
+    row.set(columns.seq, pg_sys::Datum::from(i64::try_from(next.seq).unwrap_or(i64::MAX)));
     row.set(columns.time, pg_sys::Datum::from(time));
     row.set_bytes(columns.prev, next.prev.as_bytes());
     row.set_bytes(columns.hash, hash.as_bytes());

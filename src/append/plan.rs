@@ -67,10 +67,7 @@ pub fn get(row: &Insert) -> Result<Shared, Error> {
 impl Plan {
     fn make(row: &Insert) -> Result<Self, Error> {
         let table = row.table();
-        let damaged = |why: String| Error::BadTrigger {
-            table: table.qualified(),
-            why,
-        };
+        let damaged = |why: String| Error::BadTrigger { table: table.qualified(), why };
         let segment = Segment::parse(&row.args()).map_err(damaged)?;
         let columns = NotaryColumns::of(&table).ok_or_else(|| damaged("A notary_* column is missing.".into()))?;
         let index = index::chain_index(&table, &columns).ok_or_else(|| {
@@ -78,9 +75,7 @@ impl Plan {
         })?;
         let header = segment.current();
         let cap = notary_core::chain::MAX_CHAIN;
-        let last_chain = segment
-            .max_chains
-            .map_or(cap, |n| header.first_chain.saturating_add(n - 1).min(cap));
+        let last_chain = segment.max_chains.map_or(cap, |n| header.first_chain.saturating_add(n - 1).min(cap));
         Ok(Self {
             table: table.oid(),
             log: header.log,
@@ -100,6 +95,12 @@ impl Plan {
         })
     }
 
+    /// May a row go into this chain? Not into one of an earlier segment, which a transaction may still hold that ended
+    /// the protection and began it anew.
+    pub fn has(&self, chain: u32) -> bool {
+        (self.first_chain..=self.last_chain).contains(&chain)
+    }
+
     /// Appends the members of `row`.
     pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Insert) -> Result<(), Error> {
         self.writer.write_insert(line, row)
@@ -107,9 +108,6 @@ impl Plan {
 
     /// The name of the column at an index.
     pub fn column_name(&self, index: usize) -> String {
-        self.names
-            .iter()
-            .find(|(i, _)| *i == index)
-            .map_or_else(String::new, |(_, name)| name.clone())
+        self.names.iter().find(|(i, _)| *i == index).map_or_else(String::new, |(_, name)| name.clone())
     }
 }

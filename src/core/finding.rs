@@ -82,14 +82,7 @@ impl Finding {
     /// A problem of the whole log or segment, at no entry.
     #[must_use]
     pub const fn general(problem: Problem, detail: String) -> Self {
-        Self {
-            problem,
-            chain: None,
-            seq: None,
-            to_seq: None,
-            found: None,
-            detail,
-        }
+        Self { problem, chain: None, seq: None, to_seq: None, found: None, detail }
     }
 }
 
@@ -133,6 +126,9 @@ impl Problem {
 }
 
 impl Notice {
+    /// Every notice, in the order of the documentation.
+    pub const ALL: [Self; 3] = [Self::ClockBackwards, Self::Adopted, Self::NotProtectedBetween];
+
     /// The name that SQL users see: `clock_backwards`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -153,5 +149,19 @@ impl fmt::Display for Problem {
 impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_lower_case_words_and_none_stands_twice() {
+        let names = Problem::ALL.map(Problem::as_str).into_iter().chain(Notice::ALL.map(Notice::as_str));
+        let names: Vec<_> = names.collect();
+        let unique: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(unique.len(), names.len());
+        assert!(names.iter().all(|name| name.bytes().all(|b| b == b'_' || b.is_ascii_lowercase())));
     }
 }

@@ -121,17 +121,72 @@ impl Header {
         cursor.expect("}")?;
         cursor.end()?;
         let Head { log, segment, time, .. } = head;
-        Ok(Self {
-            log,
-            segment,
-            time,
-            by,
-            schema,
-            table,
-            first_chain,
-            adopted,
-            columns,
-            redactable,
-        })
+        Ok(Self { log, segment, time, by, schema, table, first_chain, adopted, columns, redactable })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn example() -> Header {
+        Header {
+            log: "6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb".parse().unwrap(),
+            segment: 1,
+            time: crate::time::parse_timestamptz("2026-11-20T16:00:00.000000Z").unwrap(),
+            by: "alice".into(),
+            schema: "public".into(),
+            table: "app_audit".into(),
+            first_chain: 1,
+            adopted: 0,
+            columns: ["action", "actor"].map(|name| (name.into(), "text".into())).into(),
+            redactable: BTreeSet::new(),
+        }
+    }
+
+    #[test]
+    fn line_is_that_of_the_format() {
+        let line = r#"{"v":1,"log":"6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb","segment":1,"chain":0,"seq":0,"time":"2026-11-20T16:00:00.000000Z","by":"alice","schema":"public","table":"app_audit","first_chain":1,"adopted":0,"columns":{"action":"text","actor":"text"},"redactable":[]}"#;
+        assert_eq!(example().line(), line);
+        assert_eq!(Header::parse(line), Ok(example()));
+        assert_eq!(example().hash(), Digest::of(line.as_bytes()));
+    }
+
+    #[test]
+    fn an_entry_is_not_a_header() {
+        let line = example().line().replace("\"chain\":0,\"seq\":0", "\"chain\":1,\"seq\":1");
+        assert_eq!(Header::parse(&line), Err(LineError::NotAHeader));
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read_and_nothing_else(
+            segment in 1..=i32::MAX.cast_unsigned(),
+            time in i64::MIN + 1..i64::MAX,
+            texts in prop::collection::vec(".*", 3),
+            adopted in 0..=i64::MAX.cast_unsigned(),
+            columns: BTreeMap<String, String>,
+            redactable: BTreeSet<String>,
+            at: prop::sample::Index,
+            byte: u8,
+        ) {
+            let [by, schema, table] = <[String; 3]>::try_from(texts).unwrap();
+            let header = Header {
+                segment, time, by, schema, table, adopted, columns, redactable,
+                first_chain: segment, ..example()
+            };
+            let line = header.line();
+            prop_assert_eq!(Header::parse(&line), Ok(header));
+
+            let mut bytes = line.into_bytes();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(line) = String::from_utf8(bytes)
+                && let Ok(other) = Header::parse(&line)
+            {
+                prop_assert_eq!(other.line(), line);
+            }
+        }
     }
 }

@@ -94,11 +94,7 @@ const fn date(days: i64) -> (i64, i64, i64) {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
+    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let january_or_february = month <= 2;
     (era * 400 + year_of_era + january_or_february as i64, month, day)
 }
@@ -173,3 +169,64 @@ impl fmt::Display for NotATimestamp {
 }
 
 impl std::error::Error for NotATimestamp {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const VECTORS: &str = include_str!("../../tests/vectors/timestamps.jsonl");
+
+    #[test]
+    fn golden_timestamps_are_those_of_postgresql() {
+        for vector in VECTORS.lines() {
+            let vector: serde_json::Value = serde_json::from_str(vector).unwrap();
+            let t = vector["micros"].as_i64().unwrap();
+            let (mut with_zone, mut without) = (Vec::new(), Vec::new());
+            write_timestamptz(&mut with_zone, t);
+            write_timestamp(&mut without, t);
+            assert_eq!(with_zone, vector["timestamptz"].as_str().unwrap().as_bytes());
+            assert_eq!(without, vector["timestamp"].as_str().unwrap().as_bytes());
+            assert_eq!(parse_timestamptz(vector["timestamptz"].as_str().unwrap()), Some(t));
+        }
+    }
+
+    #[test]
+    fn days_are_the_inverse_of_dates_through_leap_years_and_centuries() {
+        for day in (-2_500_000..2_500_000).step_by(7) {
+            let (year, month, day_of_month) = date(day);
+            assert_eq!(days(year, month, day_of_month), day);
+        }
+    }
+
+    #[test]
+    fn no_text_overflows() {
+        for text in [
+            "999999-12-31T23:59:59.999999Z",
+            "999999-12-31T23:59:59.999999Z BC",
+            "294277-01-09T04:00:54.775807Z",
+            "999999-999999-999999T999999:999999:999999.999999Z",
+            "9223372036854775807-01-01T00:00:00.000000Z",
+            "----::.Z",
+            "Z",
+            " BC",
+        ] {
+            assert_eq!(parse_timestamptz(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_timestamp_has_one_spelling(t: i64) {
+            let text = Timestamp(t).to_string();
+            prop_assert_eq!(text.parse(), Ok(Timestamp(t)));
+        }
+
+        #[test]
+        fn any_text_is_read_or_refused(text in "[0-9]{1,7}-[0-9]{1,3}-[0-9]{1,3}[T ][0-9]{1,3}:[0-9]{1,2}:[0-9]{1,2}[.,][0-9]{1,7}Z?( BC)?") {
+            if let Some(t) = parse_timestamptz(&text) {
+                prop_assert_eq!(Timestamp(t).to_string(), text);
+            }
+        }
+    }
+}

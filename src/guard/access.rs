@@ -27,13 +27,7 @@ pub fn on_access(access: Access) {
 }
 
 fn rule(access: Access) -> Result<(), Error> {
-    let Access {
-        deed,
-        class,
-        object,
-        column,
-        other,
-    } = access;
+    let Access { deed, class, object, column, other } = access;
     let check: &dyn Fn(&Functions) -> Result<(), Error> = match (class.to_u32(), deed) {
         (CLASS, Deed::Dropped) if column == 0 => &|f| relations::dropped(object, f),
         (CLASS, Deed::Altered) if column == 0 => &|f| relations::altered(object, f),

@@ -52,17 +52,15 @@ struct Column {
 }
 
 fn column(table: pg_sys::Oid, number: i16, view: View) -> Option<Column> {
-    catalog_scan::rows(&catalog_scan::COLUMN, &[Key::Oid(table), Key::Number(number)], view, |row| {
-        Column {
-            name: row.name("attname"),
-            type_oid: row.oid("atttypid"),
-            typmod: row.number("atttypmod"),
-            collation: row.oid("attcollation"),
-            generated: row.letter("attgenerated"),
-            identity: row.letter("attidentity"),
-            not_null: row.is("attnotnull"),
-            missing_value: row.is("atthasmissing"),
-        }
+    catalog_scan::rows(&catalog_scan::COLUMN, &[Key::Oid(table), Key::Number(number)], view, |row| Column {
+        name: row.name("attname"),
+        type_oid: row.oid("atttypid"),
+        typmod: row.number("atttypmod"),
+        collation: row.oid("attcollation"),
+        generated: row.letter("attgenerated"),
+        identity: row.letter("attidentity"),
+        not_null: row.is("attnotnull"),
+        missing_value: row.is("atthasmissing"),
     })
     .pop()
 }
@@ -109,11 +107,7 @@ pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(
         );
     }
     with_added(|all| {
-        all.push(Added {
-            table,
-            number,
-            has_default: false,
-        });
+        all.push(Added { table, number, has_default: false });
     });
     Ok(())
 }
@@ -123,10 +117,7 @@ fn domain_fills_in(type_oid: pg_sys::Oid) -> bool {
     let mut current = type_oid;
     while let Some((fills_in, base)) = catalog_scan::row(&catalog_scan::TYPE, current, View::After, |row| {
         let fills_in = row.is("typnotnull") || !row.is_null("typdefaultbin") || !row.is_null("typdefault");
-        (
-            fills_in && row.letter("typtype") == pg_sys::TYPTYPE_DOMAIN,
-            row.oid("typbasetype"),
-        )
+        (fills_in && row.letter("typtype") == pg_sys::TYPTYPE_DOMAIN, row.oid("typbasetype"))
     }) {
         if fills_in {
             return true;
@@ -149,11 +140,7 @@ pub fn default_made(table: pg_sys::Oid, number: i16, functions: &Functions) -> R
         Err(facts::refusal(table, attempt, why, hint))
     };
     if is_notary_column(&new.name) {
-        return no(
-            "SET DEFAULT for column",
-            "The notary_* columns are filled in by the append trigger.",
-            "",
-        );
+        return no("SET DEFAULT for column", "The notary_* columns are filled in by the append trigger.", "");
     }
     if new.generated != 0 {
         return no("SET EXPRESSION for column", "Old entries would read other values.", "");
@@ -219,10 +206,7 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     }
     // Not compared with what was: protect never makes them so.
     if is_notary_column(&old.name) && (new.identity != 0 || new.not_null) {
-        return no(
-            "ALTER COLUMN",
-            "The notary_* columns are filled in by the append trigger.",
-        );
+        return no("ALTER COLUMN", "The notary_* columns are filled in by the append trigger.");
     }
     Ok(())
 }
@@ -246,10 +230,7 @@ pub fn dropped(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     Err(facts::refusal(
         table,
         super::start::drop_command("DROP COLUMN"),
-        &format!(
-            "It would drop the column {}, whose values lines hold.",
-            quote_ident(&name)
-        ),
+        &format!("It would drop the column {}, whose values lines hold.", quote_ident(&name)),
         "",
     ))
 }
@@ -264,12 +245,7 @@ pub fn rewrite() -> Result<(), Error> {
         return Ok(());
     }
     if reason & pg_sys::AT_REWRITE_ALTER_PERSISTENCE != 0 {
-        return Err(facts::refusal(
-            table,
-            "SET UNLOGGED",
-            "A crash would empty the log.",
-            "",
-        ));
+        return Err(facts::refusal(table, "SET UNLOGGED", "A crash would empty the log.", ""));
     }
     if reason & pg_sys::AT_REWRITE_COLUMN_REWRITE != 0 {
         return Err(facts::refusal(
@@ -282,12 +258,7 @@ pub fn rewrite() -> Result<(), Error> {
     if reason & pg_sys::AT_REWRITE_DEFAULT_VAL != 0 {
         return default_rewrite(table);
     }
-    Err(facts::refusal(
-        table,
-        "SET ACCESS METHOD",
-        "Logs are kept in heap tables.",
-        "",
-    ))
+    Err(facts::refusal(table, "SET ACCESS METHOD", "Logs are kept in heap tables.", ""))
 }
 
 /// New columns without a default (see ADDED) need a rewrite only where a domain's constraint is to be checked: every row gets NULL.
@@ -315,9 +286,7 @@ fn default_rewrite(table: pg_sys::Oid) -> Result<(), Error> {
 /// headers name.
 pub fn type_altered(type_oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let name = |view| {
-        catalog_scan::row(&catalog_scan::TYPE, type_oid, view, |row| {
-            (row.name("typname"), row.oid("typnamespace"))
-        })
+        catalog_scan::row(&catalog_scan::TYPE, type_oid, view, |row| (row.name("typname"), row.oid("typnamespace")))
     };
     let labels = |view| {
         catalog_scan::rows(&catalog_scan::LABELS, &[type_oid.into()], view, |row| {

@@ -88,7 +88,7 @@ pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
 
 /// Is it the journal, by the name it had before the command under way?
 pub fn is_journal(relid: pg_sys::Oid) -> bool {
-    catalog_scan::qualified(relid) == crate::journal::TABLE
+    catalog_scan::qualified(relid) == "notary.journal"
 }
 
 /// What depends on something.
@@ -102,13 +102,11 @@ pub struct Dependent {
 
 /// Everything that depends on an object directly.
 pub fn needed_by(class: pg_sys::Oid, object: pg_sys::Oid, view: View) -> Vec<Dependent> {
-    catalog_scan::rows(&catalog_scan::NEEDED_BY, &[Key::Oid(class), Key::Oid(object)], view, |row| {
-        Dependent {
-            class: row.oid("classid"),
-            object: row.oid("objid"),
-            column: row.number("objsubid"),
-            kind: row.letter("deptype"),
-        }
+    catalog_scan::rows(&catalog_scan::NEEDED_BY, &[Key::Oid(class), Key::Oid(object)], view, |row| Dependent {
+        class: row.oid("classid"),
+        object: row.oid("objid"),
+        column: row.number("objsubid"),
+        kind: row.letter("deptype"),
     })
 }
 
@@ -133,12 +131,9 @@ pub fn is_our_member(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
     let Some(extension) = our_extension() else {
         return false;
     };
-    catalog_scan::rows(
-        &catalog_scan::NEEDS,
-        &[Key::Oid(class), Key::Oid(object)],
-        View::Before,
-        |row| row.letter("deptype") == b'e' && row.oid("refobjid") == extension,
-    )
+    catalog_scan::rows(&catalog_scan::NEEDS, &[Key::Oid(class), Key::Oid(object)], View::Before, |row| {
+        row.letter("deptype") == b'e' && row.oid("refobjid") == extension
+    })
     .contains(&true)
 }
 
@@ -175,10 +170,5 @@ pub fn refusal(relid: pg_sys::Oid, attempt: impl Into<String>, why: &str, hint: 
     } else {
         format!("{} is a partition of {log}. {why}", catalog_scan::qualified(relid))
     };
-    Error::Refused {
-        attempt: attempt.into(),
-        log,
-        detail,
-        hint: hint.into(),
-    }
+    Error::Refused { attempt: attempt.into(), log, detail, hint: hint.into() }
 }

@@ -42,17 +42,13 @@ entry_point!(notary_guard_rewrite, pg_finfo_notary_guard_rewrite, guard_rewrite)
 /// BEFORE UPDATE, DELETE (row and statement) and TRUNCATE of a log; also for the arms of MERGE and of ON CONFLICT that
 /// change rows, whose statement triggers PostgreSQL fires.
 fn refuse(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let Some((table, event)) = trigger::fired(fcinfo) else {
-        not_called_as("notary.refuse()", "a trigger")
-    };
+    let Some((table, event)) = trigger::fired(fcinfo) else { not_called_as("notary.refuse()", "a trigger") };
     facts::refusal(table, event, "Entries of a log are never changed or removed.", "").raise()
 }
 
 /// ddl_command_start of every command.
 fn guard_start(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let Some(call) = Call::of(fcinfo) else {
-        not_called_as("notary.guard_start()", "an event trigger")
-    };
+    let Some(call) = Call::of(fcinfo) else { not_called_as("notary.guard_start()", "an event trigger") };
     start::before(&call).or_raise();
     pg_sys::Datum::from(0)
 }

@@ -13,12 +13,9 @@ const WHY: &str = "What guards the logs would be weakened.";
 pub fn refuse_while_logs_exist(attempt: &str, functions: &Functions) -> Result<(), Error> {
     match facts::any_log(functions) {
         None => Ok(()),
-        Some(log) => Err(facts::refusal(
-            log,
-            attempt,
-            WHY,
-            "Every log must be unprotected first, notary.journal last.",
-        )),
+        Some(log) => {
+            Err(facts::refusal(log, attempt, WHY, "Every log must be unprotected first, notary.journal last."))
+        }
     }
 }
 

@@ -21,12 +21,7 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
 
 /// The refusal to drop a log.
 pub fn table_drop(relid: pg_sys::Oid) -> Error {
-    facts::refusal(
-        relid,
-        start::drop_command("DROP TABLE"),
-        "It would drop entries that are to be kept.",
-        "",
-    )
+    facts::refusal(relid, start::drop_command("DROP TABLE"), "It would drop entries that are to be kept.", "")
 }
 
 /// Refuses to drop the index that keeps a log's chains from forking, unless it has another.
@@ -42,10 +37,7 @@ pub fn index_dropped(index: pg_sys::Oid, functions: &Functions) -> Result<(), Er
     Err(facts::refusal(
         table,
         start::drop_command("DROP CONSTRAINT"),
-        &format!(
-            "It would drop the unique index {}, which keeps chains from forking.",
-            catalog_scan::qualified(index)
-        ),
+        &format!("It would drop the unique index {}, which keeps chains from forking.", catalog_scan::qualified(index)),
         "",
     ))
 }
@@ -58,19 +50,15 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
     let number = |name: &str| columns.iter().find(|(n, _)| n == name).map_or(0, |(_, number)| *number);
     let wanted = [number(NOTARY_COLUMNS[0].0), number(NOTARY_COLUMNS[1].0)];
     let fits = |row: &Row| {
-        ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"]
-            .iter()
-            .all(|column| row.is(column))
+        ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"].iter().all(|column| row.is(column))
             && row.numbers("indkey") == wanted
             && row.is_null("indexprs")
             && row.is_null("indpred")
     };
-    catalog_scan::rows(&catalog_scan::INDEXES, &[table.into()], view, |row| {
-        fits(row).then(|| row.oid("indexrelid"))
-    })
-    .into_iter()
-    .flatten()
-    .collect()
+    catalog_scan::rows(&catalog_scan::INDEXES, &[table.into()], view, |row| fits(row).then(|| row.oid("indexrelid")))
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// RENAME, SET SCHEMA, OF and other changes of the pg_class row, of which few matter.
@@ -89,25 +77,11 @@ pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     };
     if old_type != new_type && new_type != pg_sys::InvalidOid {
-        return Err(facts::refusal(
-            relid,
-            "ALTER TABLE OF",
-            "A typed table's columns change with its type.",
-            "",
-        ));
+        return Err(facts::refusal(relid, "ALTER TABLE OF", "A typed table's columns change with its type.", ""));
     }
     if (old_name != new_name || old_schema != new_schema) && facts::is_journal(relid) {
-        let attempt = if old_name == new_name {
-            "SET SCHEMA"
-        } else {
-            "RENAME TABLE"
-        };
-        return Err(facts::refusal(
-            relid,
-            attempt,
-            "The journal of what is done to logs is found by its name.",
-            "",
-        ));
+        let attempt = if old_name == new_name { "SET SCHEMA" } else { "RENAME TABLE" };
+        return Err(facts::refusal(relid, attempt, "The journal of what is done to logs is found by its name.", ""));
     }
     Ok(())
 }
@@ -125,9 +99,7 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
         table: row.oid("conrelid"),
         name: row.name("conname"),
         changes_rows: row.letter("contype") == b'f'
-            && ["confdeltype", "confupdtype"]
-                .iter()
-                .any(|action| matches!(row.letter(action), b'c' | b'n' | b'd')),
+            && ["confdeltype", "confupdtype"].iter().any(|action| matches!(row.letter(action), b'c' | b'n' | b'd')),
         late: matches!(row.letter("contype"), b'u' | b'p') && row.is("condeferrable"),
         index: row.oid("conindid"),
     });
@@ -155,9 +127,9 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
 
 /// CREATE RULE.
 pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let Some((table, name)) = catalog_scan::row(&catalog_scan::RULE, oid, View::After, |row| {
-        (row.oid("ev_class"), row.name("rulename"))
-    }) else {
+    let Some((table, name)) =
+        catalog_scan::row(&catalog_scan::RULE, oid, View::After, |row| (row.oid("ev_class"), row.name("rulename")))
+    else {
         return Ok(());
     };
     if facts::is_log(table, functions) {
@@ -178,23 +150,15 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
         return Ok(());
     }
     let partitioned = catalog_scan::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
-    let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| {
-        row.oid("inhparent")
-    })
-    .contains(&parent);
+    let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| row.oid("inhparent"))
+        .contains(&parent);
     match (added, partitioned) {
-        (true, false) if parent_is_log => Err(facts::refusal(
-            parent,
-            "INHERIT",
-            "Rows of an inheriting table would appear as entries.",
-            "",
-        )),
-        (true, false) => Err(facts::refusal(
-            child,
-            "INHERIT",
-            "A log's columns would change with those of its parent.",
-            "",
-        )),
+        (true, false) if parent_is_log => {
+            Err(facts::refusal(parent, "INHERIT", "Rows of an inheriting table would appear as entries.", ""))
+        }
+        (true, false) => {
+            Err(facts::refusal(child, "INHERIT", "A log's columns would change with those of its parent.", ""))
+        }
         (true, true) if !parent_is_log => Err(facts::refusal(
             child,
             "ATTACH PARTITION",
@@ -203,15 +167,17 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
         )),
         // That a new partition is an empty, ordinary table is seen to when it becomes a segment; a foreign table comes
         // by another command.
-        (true, true) => match catalog_scan::row(&catalog_scan::CLASS, child, View::After, |row| row.letter("relkind")) {
-            Some(pg_sys::RELKIND_FOREIGN_TABLE) => Err(facts::refusal(
-                parent,
-                "CREATE FOREIGN TABLE PARTITION OF",
-                "A foreign table's rows are on another server, where nothing guards them.",
-                "",
-            )),
-            _ => Ok(()),
-        },
+        (true, true) => {
+            match catalog_scan::row(&catalog_scan::CLASS, child, View::After, |row| row.letter("relkind")) {
+                Some(pg_sys::RELKIND_FOREIGN_TABLE) => Err(facts::refusal(
+                    parent,
+                    "CREATE FOREIGN TABLE PARTITION OF",
+                    "A foreign table's rows are on another server, where nothing guards them.",
+                    "",
+                )),
+                _ => Ok(()),
+            }
+        }
         (false, true) if child_is_log => Err(detach(child)),
         // Ending a plain inheritance that should not be there, or the detachment of something that is no segment.
         (false, _) => Ok(()),

@@ -42,11 +42,7 @@ pub fn before(call: &Call) -> Result<(), Error> {
 fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
     let log = |name: &Name| name.find().filter(|relid| facts::is_log(*relid, functions));
     match command {
-        Command::AlterTable {
-            table,
-            retyped,
-            detach_concurrently,
-        } => {
+        Command::AlterTable { table, retyped, detach_concurrently } => {
             // Locked, so that nobody gives the name to a log before the command has it.
             if *detach_concurrently
                 && let Some(relid) = table.find_locked()
@@ -77,13 +73,12 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
         Command::DropSchemas(names) if names.iter().any(|n| n == "notary") => {
             ours::refuse_while_logs_exist("DROP SCHEMA", functions)
         }
-        Command::DropFunctions(oids) => match oids
-            .iter()
-            .find(|oid| facts::is_our_member(pg_sys::ProcedureRelationId, **oid))
-        {
-            Some(_) => ours::refuse_while_logs_exist("DROP FUNCTION", functions),
-            None => Ok(()),
-        },
+        Command::DropFunctions(oids) => {
+            match oids.iter().find(|oid| facts::is_our_member(pg_sys::ProcedureRelationId, **oid)) {
+                Some(_) => ours::refuse_while_logs_exist("DROP FUNCTION", functions),
+                None => Ok(()),
+            }
+        }
         Command::MoveExtension(name) if name == "pg_notary" => {
             ours::refuse_while_logs_exist("ALTER EXTENSION SET SCHEMA", functions)
         }
@@ -104,7 +99,5 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
 }
 
 fn is_our_trigger(relid: pg_sys::Oid, name: &str, functions: &Functions) -> bool {
-    facts::triggers(relid, catalog_scan::View::Before)
-        .iter()
-        .any(|t| t.name == name && t.is_ours(functions))
+    facts::triggers(relid, catalog_scan::View::Before).iter().any(|t| t.name == name && t.is_ours(functions))
 }

@@ -26,9 +26,7 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     }
     let chains_twice = new.function == functions.append
-        && facts::triggers(new.table, View::Before)
-            .iter()
-            .any(|t| t.function == functions.append && t.oid != oid);
+        && facts::triggers(new.table, View::Before).iter().any(|t| t.function == functions.append && t.oid != oid);
     if chains_twice {
         return Err(facts::refusal(
             new.table,
@@ -86,10 +84,7 @@ fn in_time(new: &Trigger, attempt: &str, functions: &Functions) -> Result<(), Er
         new.table,
         format!("{attempt} {}", quote_ident(&new.name)),
         "A BEFORE INSERT trigger of this name would run after the row was hashed, and could change it.",
-        &format!(
-            "Give it a name that sorts before {} by bytes.",
-            quote_ident(log::APPEND_TRIGGER)
-        ),
+        &format!("Give it a name that sorts before {} by bytes.", quote_ident(log::APPEND_TRIGGER)),
     ))
 }
 

@@ -93,11 +93,5 @@ unsafe extern "C-unwind" fn announce(
     } else {
         pg_sys::InvalidOid
     };
-    listener(Access {
-        deed,
-        class,
-        object,
-        column: i16::try_from(sub).unwrap_or(0),
-        other,
-    });
+    listener(Access { deed, class, object, column: i16::try_from(sub).unwrap_or(0), other });
 }

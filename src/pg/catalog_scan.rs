@@ -57,11 +57,7 @@ pub const NEEDS: Path = path(2608, 2673, &["classid", "objid"]);
 pub const NEEDED_BY: Path = path(2608, 2674, &["refclassid", "refobjid"]);
 
 const fn path(catalog: u32, index: u32, columns: &'static [&'static str]) -> Path {
-    Path {
-        catalog,
-        index,
-        columns,
-    }
+    Path { catalog, index, columns }
 }
 
 /// A value to look for.
@@ -90,9 +86,7 @@ pub struct Row {
 impl Row {
     /// The column's value; None for NULL, and for a column that this server version does not have.
     fn value(&self, column: &str) -> Option<pg_sys::Datum> {
-        position(self.desc, column)
-            .filter(|i| !self.nulls[*i])
-            .map(|i| self.values[i])
+        position(self.desc, column).filter(|i| !self.nulls[*i]).map(|i| self.values[i])
     }
 
     /// Where this version of the row is: another one after every change.
@@ -104,8 +98,7 @@ impl Row {
     /// An oid column; InvalidOid where it has no value.
     pub fn oid(&self, column: &str) -> pg_sys::Oid {
         #[allow(clippy::cast_possible_truncation)] // an oid Datum holds its value in the low bytes
-        self.value(column)
-            .map_or(pg_sys::InvalidOid, |v| pg_sys::Oid::from_u32(v.value() as u32))
+        self.value(column).map_or(pg_sys::InvalidOid, |v| pg_sys::Oid::from_u32(v.value() as u32))
     }
 
     /// A bool column.
@@ -139,10 +132,7 @@ impl Row {
             // SAFETY: asked for int2vector columns only, which are stored plain; dim1 members are there.
             unsafe {
                 let vector = &*v.cast_mut_ptr::<pg_sys::int2vector>();
-                vector
-                    .values
-                    .as_slice(usize::try_from(vector.dim1).unwrap_or(0))
-                    .to_vec()
+                vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
             }
         })
     }
@@ -198,14 +188,8 @@ fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
             nulls: vec![true; width],
         };
         let count = i32::try_from(scan_keys.len()).unwrap_or(0);
-        let scan = pg_sys::systable_beginscan(
-            catalog,
-            path.index.into(),
-            true,
-            snapshot,
-            count,
-            scan_keys.as_mut_ptr(),
-        );
+        let scan =
+            pg_sys::systable_beginscan(catalog, path.index.into(), true, snapshot, count, scan_keys.as_mut_ptr());
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
@@ -259,12 +243,8 @@ pub fn has_triggers(relid: pg_sys::Oid) -> bool {
 /// `schema.table`, quoted where needed, of a relation that exists.
 pub fn qualified(relid: pg_sys::Oid) -> String {
     // SAFETY: syscache look-ups that return null for what is not there.
-    let (schema, name) = unsafe {
-        (
-            pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relid)),
-            pg_sys::get_rel_name(relid),
-        )
-    };
+    let (schema, name) =
+        unsafe { (pg_sys::get_namespace_name(pg_sys::get_rel_namespace(relid)), pg_sys::get_rel_name(relid)) };
     super::spi::quote_qualified(&relation::c_string(schema), &relation::c_string(name))
 }
 

@@ -95,3 +95,19 @@ pub fn oids(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
             .collect()
     }
 }
+
+/// The next Datum of a finished datum sort, a palloc'd copy, or None at its end.
+///
+/// # Safety
+/// The sort was made by tuplesort_begin_datum over a pass-by-reference type and performed.
+pub unsafe fn tuplesort_next(state: *mut pg_sys::Tuplesortstate) -> Option<pg_sys::Datum> {
+    let (mut value, mut is_null) = (pg_sys::Datum::from(0), false);
+    #[cfg(feature = "pg15")]
+    // SAFETY: the caller's promise. Up to 15 the copy is always made.
+    let more = unsafe { pg_sys::tuplesort_getdatum(state, true, &mut value, &mut is_null, core::ptr::null_mut()) };
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    let more =
+        unsafe { pg_sys::tuplesort_getdatum(state, true, true, &mut value, &mut is_null, core::ptr::null_mut()) };
+    more.then_some(value)
+}

@@ -191,11 +191,8 @@ pub fn as_role<T>(role: pg_sys::Oid, restricted: bool, work: impl FnOnce() -> T)
     // SAFETY: reads and sets backend state; the mask only ever grows until it is put back.
     unsafe {
         pg_sys::GetUserIdAndSecContext(&mut user, &mut flags);
-        let extra = if restricted {
-            pg_sys::SECURITY_RESTRICTED_OPERATION
-        } else {
-            pg_sys::SECURITY_LOCAL_USERID_CHANGE
-        };
+        let extra =
+            if restricted { pg_sys::SECURITY_RESTRICTED_OPERATION } else { pg_sys::SECURITY_LOCAL_USERID_CHANGE };
         pg_sys::SetUserIdAndSecContext(role, flags | extra as i32);
     }
     let result = work();
@@ -230,4 +227,10 @@ pub fn check_for_interrupts() {
 pub fn in_recovery() -> bool {
     // SAFETY: reads shared state.
     unsafe { pg_sys::RecoveryInProgress() }
+}
+
+/// Refuses to go on in a read-only transaction and on a standby, naming the command, before anything is tried there.
+pub fn prevent_if_read_only(command: &CStr) {
+    // SAFETY: a C string; raises or does nothing.
+    unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
 }

@@ -53,10 +53,7 @@ pub fn rewritten() -> (pg_sys::Oid, u32) {
     let (table, reason) = unsafe {
         (
             pg_sys::OidFunctionCall0Coll(pg_sys::F_PG_EVENT_TRIGGER_TABLE_REWRITE_OID, pg_sys::InvalidOid),
-            pg_sys::OidFunctionCall0Coll(
-                pg_sys::F_PG_EVENT_TRIGGER_TABLE_REWRITE_REASON.into(),
-                pg_sys::InvalidOid,
-            ),
+            pg_sys::OidFunctionCall0Coll(pg_sys::F_PG_EVENT_TRIGGER_TABLE_REWRITE_REASON.into(), pg_sys::InvalidOid),
         )
     };
     #[allow(clippy::cast_possible_truncation)] // an oid and an int4 are in the low bytes

@@ -12,10 +12,16 @@ use pgrx::pg_sys;
 /// A row that a probe found.
 #[derive(Clone, Copy, Debug)]
 pub struct Found {
-    /// Its seq.
+    /// Its chain, 0 for NULL.
+    pub chain: i32,
+    /// Its seq, 0 for NULL.
     pub seq: i64,
     /// Its hash; None when the column is NULL or not 32 bytes.
     pub hash: Option<Digest>,
+    /// Its time, None for NULL.
+    pub time: Option<i64>,
+    /// Its prev; None when the column is NULL or not 32 bytes.
+    pub prev: Option<Digest>,
     /// ON CONFLICT has put it there and may still take it back.
     pub speculative: bool,
 }
@@ -35,12 +41,7 @@ impl<'a> ChainIndex<'a> {
         unsafe {
             let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
             let slot = pg_sys::table_slot_create(table.raw(), core::ptr::null_mut());
-            Self {
-                table,
-                index,
-                columns,
-                slot,
-            }
+            Self { table, index, columns, slot }
         }
     }
 
@@ -50,14 +51,25 @@ impl<'a> ChainIndex<'a> {
             equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain)),
             equal(2, pg_sys::F_INT8EQ, pg_sys::Datum::from(seq)),
         ];
-        self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None)
-            .found()
+        self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None).found()
     }
 
     /// The highest visible entry of a chain, giving up after `limit` entries that turned out not to be visible.
     pub fn last(&mut self, chain: i32, limit: u32) -> Last {
         let mut keys = [equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain))];
         self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, Some(limit))
+    }
+
+    /// The highest chain number that is visible.
+    pub fn highest_chain(&mut self) -> Option<i32> {
+        // NULLs sort last: those of rows without a place are skipped by asking for numbers.
+        let mut keys = [above(1, 0)];
+        self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, None).found().map(|found| found.chain)
+    }
+
+    /// The prev of a chain's first entry.
+    pub fn first_prev(&mut self, chain: i32) -> Option<Digest> {
+        self.get(chain, 1)?.prev
     }
 
     fn scan(
@@ -99,19 +111,18 @@ impl<'a> ChainIndex<'a> {
             pg_sys::slot_getallattrs(self.slot);
             let slot = &*self.slot;
             let is_null = |i: usize| *slot.tts_isnull.add(i);
-            let seq = if is_null(self.columns.seq) {
-                0
-            } else {
-                (*slot.tts_values.add(self.columns.seq)).value() as i64
+            let chain =
+                if is_null(self.columns.chain) { 0 } else { (*slot.tts_values.add(self.columns.chain)).value() as i32 };
+            let seq =
+                if is_null(self.columns.seq) { 0 } else { (*slot.tts_values.add(self.columns.seq)).value() as i64 };
+            let bytes = |i: usize| {
+                if is_null(i) { None } else { digest(*slot.tts_values.add(i)) }
             };
-            let hash = if is_null(self.columns.hash) {
-                None
-            } else {
-                digest(*slot.tts_values.add(self.columns.hash))
-            };
+            let (prev, hash) = (bytes(self.columns.prev), bytes(self.columns.hash));
+            let time = (!is_null(self.columns.time)).then(|| (*slot.tts_values.add(self.columns.time)).value() as i64);
             let tuple = (*self.slot.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tuple;
             let speculative = (*(*tuple).t_data).t_ctid.ip_posid == pg_sys::SpecTokenOffsetNumber as u16;
-            Found { seq, hash, speculative }
+            Found { chain, seq, time, prev, hash, speculative }
         }
     }
 }
@@ -129,11 +140,7 @@ pub enum Last {
 
 impl Last {
     fn found(self) -> Option<Found> {
-        if let Self::Entry(found) = self {
-            Some(found)
-        } else {
-            None
-        }
+        if let Self::Entry(found) = self { Some(found) } else { None }
     }
 }
 
@@ -163,17 +170,28 @@ pub unsafe fn digest(value: pg_sys::Datum) -> Option<Digest> {
     }
 }
 
-fn equal(attribute: i16, function: u32, argument: pg_sys::Datum) -> pg_sys::ScanKeyData {
+/// A scan key for `column > argument` on an integer column.
+fn above(attribute: i16, argument: i32) -> pg_sys::ScanKeyData {
     let mut key = pg_sys::ScanKeyData::default();
     // SAFETY: fills the key; the function is a built-in one.
     unsafe {
         pg_sys::ScanKeyInit(
             &mut key,
             attribute,
-            pg_sys::BTEqualStrategyNumber as u16,
-            function.into(),
-            argument,
+            pg_sys::BTGreaterStrategyNumber as u16,
+            pg_sys::F_INT4GT.into(),
+            pg_sys::Datum::from(argument),
         );
+    }
+    key
+}
+
+/// A scan key for equality.
+pub fn equal(attribute: i16, function: u32, argument: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    let mut key = pg_sys::ScanKeyData::default();
+    // SAFETY: fills the key; the function is a built-in one.
+    unsafe {
+        pg_sys::ScanKeyInit(&mut key, attribute, pg_sys::BTEqualStrategyNumber as u16, function.into(), argument);
     }
     key
 }

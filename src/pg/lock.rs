@@ -50,12 +50,7 @@ pub fn lock_log_numbers(log: &[u8; 16]) {
     // SAFETY: MyDatabaseId is set once at connection time.
     let database = unsafe { pg_sys::MyDatabaseId };
     // A uuid's 128 bits folded into the tag; two logs that share a lock only wait for each other.
-    let tag = tag(
-        database,
-        pg_sys::RelationRelationId,
-        word(0) ^ word(4) ^ word(8) ^ word(12),
-        0,
-    );
+    let tag = tag(database, pg_sys::RelationRelationId, word(0) ^ word(4) ^ word(8) ^ word(12), 0);
     // SAFETY: a well-formed tag inside a transaction.
     unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
 }

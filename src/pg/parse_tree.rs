@@ -134,11 +134,7 @@ unsafe fn alter_table(statement: &pg_sys::AlterTableStmt) -> Option<Command> {
         if retyped.is_empty() && !detach_concurrently {
             return None;
         }
-        Some(Command::AlterTable {
-            table: range_var(statement.relation)?,
-            retyped,
-            detach_concurrently,
-        })
+        Some(Command::AlterTable { table: range_var(statement.relation)?, retyped, detach_concurrently })
     }
 }
 
@@ -150,14 +146,14 @@ unsafe fn drop(statement: &pg_sys::DropStmt) -> Option<Command> {
     unsafe {
         let objects = members(statement.objects);
         match statement.removeType {
-            Kind::OBJECT_TABLE | Kind::OBJECT_INDEX => Some(Command::DropRelations(
-                objects.filter_map(|o| names(o)).filter_map(relation_name).collect(),
-            )),
+            Kind::OBJECT_TABLE | Kind::OBJECT_INDEX => {
+                Some(Command::DropRelations(objects.filter_map(|o| names(o)).filter_map(relation_name).collect()))
+            }
             Kind::OBJECT_EXTENSION => Some(Command::DropExtensions(objects.filter_map(|o| string(o)).collect())),
             Kind::OBJECT_SCHEMA => Some(Command::DropSchemas(objects.filter_map(|o| string(o)).collect())),
-            kind @ (Kind::OBJECT_FUNCTION | Kind::OBJECT_ROUTINE) => Some(Command::DropFunctions(
-                objects.filter_map(|o| our_function(kind, o.cast())).collect(),
-            )),
+            kind @ (Kind::OBJECT_FUNCTION | Kind::OBJECT_ROUTINE) => {
+                Some(Command::DropFunctions(objects.filter_map(|o| our_function(kind, o.cast())).collect()))
+            }
             _ => None,
         }
     }
@@ -196,9 +192,7 @@ unsafe fn range_var(var: *const pg_sys::RangeVar) -> Option<Name> {
     // SAFETY: the caller's promise; names are C strings or null.
     let (schema, relation) = unsafe { ((*var).schemaname, (*var).relname) };
     Some(Name {
-        schema: (!schema.is_null())
-            .then(|| CString::new(c_string(schema)).ok())
-            .flatten(),
+        schema: (!schema.is_null()).then(|| CString::new(c_string(schema)).ok()).flatten(),
         relation: CString::new(c_string(relation)).ok()?,
     })
 }

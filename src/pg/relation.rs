@@ -70,17 +70,14 @@ impl Rel {
     /// Opens with a lock, waiting for it. Raises when there is no such relation.
     pub fn open(relid: pg_sys::Oid, lock: u32) -> Self {
         // SAFETY: relation_open raises rather than return null; reference and lock belong to the resource owner.
-        Self {
-            raw: unsafe { pg_sys::relation_open(relid, lock as pg_sys::LOCKMODE) },
-            close: true,
-        }
+        Self { raw: unsafe { pg_sys::relation_open(relid, lock as pg_sys::LOCKMODE) }, close: true }
     }
 
     /// Opens unless it is gone.
     pub fn try_open(relid: pg_sys::Oid, lock: u32) -> Option<Self> {
         // SAFETY: returns null when the relation does not exist.
         let raw = unsafe { pg_sys::try_relation_open(relid, lock as pg_sys::LOCKMODE) };
-        (!raw.is_null()).then_some(Self { raw, close: true })
+        (!raw.is_null()).then(|| Self { raw, close: true })
     }
 
     /// Borrows a relation that somebody else keeps open for longer than the returned value lives.
@@ -140,6 +137,10 @@ impl Rel {
     /// pg_class.relpersistence: `p`, `u` or `t`.
     pub fn persistence(&self) -> u8 {
         self.class().relpersistence as u8
+    }
+    /// Its TOAST table's OID, or InvalidOid.
+    pub fn toast(&self) -> pg_sys::Oid {
+        self.class().reltoastrelid
     }
     /// The access method's OID.
     pub fn access_method(&self) -> pg_sys::Oid {
@@ -204,9 +205,7 @@ impl Rel {
     pub fn dropped(&self) -> Vec<usize> {
         let desc = self.data().rd_att;
         // SAFETY: indexes below natts.
-        (0..self.attribute_count())
-            .filter(|i| unsafe { compat::attribute(desc, *i) }.attisdropped)
-            .collect()
+        (0..self.attribute_count()).filter(|i| unsafe { compat::attribute(desc, *i) }.attisdropped).collect()
     }
 
     /// Raises unless nothing else in this session uses the table (an open cursor, pending trigger events).
@@ -274,9 +273,7 @@ impl Drop for Rel {
 /// A NameData as a string.
 pub fn name(data: &pg_sys::NameData) -> String {
     // SAFETY: NameData is NUL-terminated.
-    unsafe { CStr::from_ptr(data.data.as_ptr()) }
-        .to_string_lossy()
-        .into_owned()
+    unsafe { CStr::from_ptr(data.data.as_ptr()) }.to_string_lossy().into_owned()
 }
 
 /// A C string that PostgreSQL returned, empty for null.
@@ -288,23 +285,21 @@ pub fn c_string(raw: *const core::ffi::c_char) -> String {
     unsafe { CStr::from_ptr(raw) }.to_string_lossy().into_owned()
 }
 
-/// A type's name as `format_type` prints it, always with a schema unless it is in pg_catalog, so that the session's
-/// search_path makes no difference.
+/// A type's name as `format_type` prints it with nothing but pg_catalog in the search path: built-in types without a
+/// schema, all others with theirs, whatever the session's search_path and quote_all_identifiers are.
 pub fn type_name(type_oid: pg_sys::Oid, typmod: i32) -> String {
+    let _plain = super::spi::PlainNames::begin();
     let flags = pg_sys::FORMAT_TYPE_TYPEMOD_GIVEN | pg_sys::FORMAT_TYPE_FORCE_QUALIFY;
     // SAFETY: returns a palloc'd string.
-    c_string(unsafe { pg_sys::format_type_extended(type_oid, typmod, flags as pg_sys::bits16) })
+    let name = c_string(unsafe { pg_sys::format_type_extended(type_oid, typmod, flags as pg_sys::bits16) });
+    name.strip_prefix("pg_catalog.").map(str::to_owned).unwrap_or(name)
 }
 
 /// A role's name, or its number when it is gone.
 pub fn role_name(role: pg_sys::Oid) -> String {
     // SAFETY: with noerr, returns null for a role that is gone.
     let raw = unsafe { pg_sys::GetUserNameFromId(role, true) };
-    if raw.is_null() {
-        role.to_u32().to_string()
-    } else {
-        c_string(raw)
-    }
+    if raw.is_null() { role.to_u32().to_string() } else { c_string(raw) }
 }
 
 /// The OID of a schema, if it exists.

@@ -36,10 +36,7 @@ pub fn refused(code: PgSqlErrorCode, log: &str, attempt: &str) {
 
 /// The five characters that PostgreSQL packs into an int, six bits each.
 fn sqlstate(code: i32) -> String {
-    (0..5_i32)
-        .filter_map(|i| u8::try_from((code >> (6 * i)) & 0x3f).ok())
-        .map(|six| char::from(b'0' + six))
-        .collect()
+    (0..5_i32).filter_map(|i| u8::try_from((code >> (6 * i)) & 0x3f).ok()).map(|six| char::from(b'0' + six)).collect()
 }
 
 fn quoted(text: &str) -> String {

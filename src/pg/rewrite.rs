@@ -6,6 +6,7 @@ use super::relation::Rel;
 use super::row::NotaryColumns;
 use super::snapshot::Fresh;
 use super::trigger::bytea32;
+use super::validate::Shape;
 use notary_core::digest::Digest;
 use pgrx::pg_sys;
 
@@ -160,19 +161,38 @@ pub struct NotaryValues {
     pub prev: Option<Digest>,
     /// notary_hash, None also when it is not 32 bytes
     pub hash: Option<Digest>,
+    /// notary_prev or notary_hash is there and not 32 bytes
+    pub odd: bool,
 }
 
 /// Reads the notary values of a row of a table whose columns are at `at`.
 pub fn place(at: &NotaryColumns, values: &[pg_sys::Datum], nulls: &[bool]) -> NotaryValues {
+    place_if(at, values, nulls, |_| true)
+}
+
+/// The same of a row that may be damaged; a hash that cannot be one is none.
+pub fn stored_place(at: &NotaryColumns, table: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) -> NotaryValues {
+    let toast = table.toast();
+    // SAFETY: a heap::Reader bounded every value by its row.
+    place_if(at, values, nulls, |value| unsafe { Shape::Bytes.check(value, toast).is_ok() })
+}
+
+fn place_if(
+    at: &NotaryColumns,
+    values: &[pg_sys::Datum],
+    nulls: &[bool],
+    is_whole: impl Fn(pg_sys::Datum) -> bool,
+) -> NotaryValues {
     let value = |i: usize| (!nulls[i]).then(|| values[i]);
     // SAFETY: NotaryColumns::of checked that these two columns are bytea.
-    let bytes = |i: usize| value(i).and_then(|v| unsafe { super::index::digest(v) });
+    let bytes = |i: usize| value(i).filter(|v| is_whole(*v)).and_then(|v| unsafe { super::index::digest(v) });
+    let (prev, hash) = (bytes(at.prev), bytes(at.hash));
     NotaryValues {
-        #[allow(clippy::cast_possible_truncation)] // an int4 Datum holds its value in the low bytes
+        odd: (prev.is_none() && !nulls[at.prev]) || (hash.is_none() && !nulls[at.hash]),
         chain: value(at.chain).map(|v| v.value() as i32),
         seq: value(at.seq).map(|v| v.value() as i64),
         time: value(at.time).map(|v| v.value() as i64),
-        prev: bytes(at.prev),
-        hash: bytes(at.hash),
+        prev,
+        hash,
     }
 }

@@ -2,6 +2,7 @@
 
 use super::relation::Rel;
 use super::types::{self, PinnedSettings, Writer};
+use super::validate::Shape;
 use crate::error::Error;
 use notary_core::line;
 use pgrx::pg_sys;
@@ -59,23 +60,40 @@ struct Member {
     index: usize,
     key: Vec<u8>,
     writer: Writer,
+    /// What to look at before the value is believed; None: nothing, it was made just now.
+    shape: Option<Shape>,
+}
+
+impl Member {
+    fn damaged(&self, why: &'static str) -> Error {
+        let key = String::from_utf8_lossy(&self.key);
+        Error::DamagedValue { column: key.trim_end_matches(':').trim_matches('"').to_owned(), why }
+    }
 }
 
 /// Writes the `row` member of lines of one table.
 pub struct RowWriter {
     members: Vec<Member>,
     pinned: bool,
+    /// The table's TOAST table.
+    toast: pg_sys::Oid,
 }
 
 impl RowWriter {
     /// Reads the table's columns: all but ours and generated ones, sorted by name. The error names a column whose type
     /// the format does not list.
     pub fn of(rel: &Rel) -> Result<Self, Error> {
-        let mut columns: Vec<_> = rel
-            .columns()
-            .into_iter()
-            .filter(|c| !c.generated && !is_notary_column(&c.name))
-            .collect();
+        Self::new(rel, |_| None)
+    }
+
+    /// The same for rows that were stored, whose values are not believed before they were looked at.
+    pub fn of_stored(rel: &Rel) -> Result<Self, Error> {
+        Self::new(rel, |type_oid| Some(Shape::of(type_oid)))
+    }
+
+    fn new(rel: &Rel, shape: impl Fn(pg_sys::Oid) -> Option<Shape>) -> Result<Self, Error> {
+        let mut columns: Vec<_> =
+            rel.columns().into_iter().filter(|c| !c.generated && !is_notary_column(&c.name)).collect();
         columns.sort_by(|a, b| a.name.as_bytes().cmp(b.name.as_bytes()));
         let mut members = Vec::with_capacity(columns.len());
         for column in columns {
@@ -88,14 +106,11 @@ impl RowWriter {
             };
             let mut key = Vec::with_capacity(column.name.len() + 3);
             line::write_key(&mut key, &column.name);
-            members.push(Member {
-                index: usize::try_from(column.number - 1).unwrap_or(0),
-                key,
-                writer,
-            });
+            let (index, shape) = (usize::try_from(column.number - 1).unwrap_or(0), shape(column.type_oid));
+            members.push(Member { index, key, writer, shape });
         }
         let pinned = members.iter().any(|m| m.writer.needs_pins());
-        Ok(Self { members, pinned })
+        Ok(Self { members, pinned, toast: rel.toast() })
     }
 
     /// Appends the members of `row` for a row that is being inserted into the table this was made for.
@@ -108,6 +123,12 @@ impl RowWriter {
     pub fn write_copied(&mut self, out: &mut Vec<u8>, row: &super::rewrite::Row<'_>) -> Result<(), Error> {
         // SAFETY: the row was taken apart by the table's own descriptor.
         unsafe { self.write(out, row.values, row.nulls) }
+    }
+
+    /// Appends the members of `row` for a row that a `heap::Reader` of the table took apart.
+    pub fn write_read(&mut self, out: &mut Vec<u8>, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<(), Error> {
+        // SAFETY: the reader bounded every value by its row, by the table's own descriptor.
+        unsafe { self.write(out, values, nulls) }
     }
 
     /// Appends the members of `row`, without its braces. Raises or returns an error when a value cannot be read or the
@@ -127,8 +148,19 @@ impl RowWriter {
                 out.push(b',');
             }
             out.extend_from_slice(&member.key);
-            // SAFETY: not null, of the column's type by the caller's promise.
-            unsafe { member.writer.write(out, values[member.index])? };
+            let stored = values[member.index];
+            // SAFETY: not null, of the column's type by the caller's promise; what check() returns is the same value,
+            // or a palloc'd copy that nothing else points at.
+            unsafe {
+                let value = match &member.shape {
+                    Some(shape) => shape.check(stored, self.toast).map_err(|why| member.damaged(why))?,
+                    None => stored,
+                };
+                member.writer.write(out, value)?;
+                if value != stored {
+                    pg_sys::pfree(value.cast_mut_ptr());
+                }
+            }
             if out.len() > line::MAX_LINE {
                 return Err(Error::LineTooLong);
             }

@@ -33,12 +33,7 @@ impl Insert {
             nulls.clear();
             nulls.resize(width, true);
             pg_sys::heap_deform_tuple((*data).tg_trigtuple, desc, values.as_mut_ptr(), nulls.as_mut_ptr());
-            Some(Self {
-                data,
-                flinfo: (*fcinfo).flinfo,
-                values,
-                nulls,
-            })
+            Some(Self { data, flinfo: (*fcinfo).flinfo, values, nulls })
         }
     }
 
@@ -101,11 +96,7 @@ impl Insert {
     /// The row as it came, for PostgreSQL to go on with; and the two buffers for the next call.
     pub fn unchanged(self) -> (pg_sys::Datum, Vec<pg_sys::Datum>, Vec<bool>) {
         // SAFETY: the trigger's own tuple.
-        (
-            pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple }),
-            self.values,
-            self.nulls,
-        )
+        (pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple }), self.values, self.nulls)
     }
 
     /// The row with the values set, for PostgreSQL to go on with; and the two buffers for the next call.

@@ -118,11 +118,7 @@ fn listed_range(oid: pg_sys::Oid) -> bool {
     // SAFETY: syscache look-ups, InvalidOid where nothing is found.
     let (range, subtype) = unsafe {
         let of_multirange = pg_sys::get_multirange_range(oid);
-        let range = if of_multirange == pg_sys::InvalidOid {
-            oid
-        } else {
-            of_multirange
-        };
+        let range = if of_multirange == pg_sys::InvalidOid { oid } else { of_multirange };
         (range, pg_sys::get_range_subtype(range))
     };
     range != pg_sys::InvalidOid
@@ -163,10 +159,8 @@ impl Writer {
     pub unsafe fn write(&mut self, out: &mut Vec<u8>, value: pg_sys::Datum) -> Result<(), Error> {
         match self {
             Self::Bool => out.extend_from_slice(if value.value() & 0xff != 0 { b"true" } else { b"false" }),
-            #[allow(clippy::cast_possible_truncation)]
             // a Datum holds a narrower value in its low bytes
             Self::Int2 => integer(out, i64::from(value.value() as i16)),
-            #[allow(clippy::cast_possible_truncation)]
             Self::Int4 => integer(out, i64::from(value.value() as i32)),
             Self::Int8 => integer(out, value.value() as i64),
             Self::Timestamptz => quoted(out, |out| time::write_timestamptz(out, value.value() as i64)),
@@ -239,10 +233,7 @@ fn write_hex(out: &mut Vec<u8>, bytes: &[u8]) {
 
 fn write_uuid(out: &mut Vec<u8>, uuid: &[u8; 16]) {
     quoted(out, |out| {
-        for (i, part) in [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]]
-            .into_iter()
-            .enumerate()
-        {
+        for (i, part) in [&uuid[..4], &uuid[4..6], &uuid[6..8], &uuid[8..10], &uuid[10..]].into_iter().enumerate() {
             if i > 0 {
                 out.push(b'-');
             }
@@ -272,10 +263,7 @@ impl Varlena {
         let stored = value.cast_mut_ptr::<pg_sys::varlena>();
         // SAFETY: a varlena; raises when TOAST cannot be read.
         let packed = unsafe { pg_sys::pg_detoast_datum_packed(stored) };
-        Self {
-            packed,
-            copy: !core::ptr::eq(packed, stored),
-        }
+        Self { packed, copy: !core::ptr::eq(packed, stored) }
     }
 
     fn bytes(&self) -> &[u8] {

@@ -12,49 +12,31 @@ const MAX_COLUMNS: usize = 1600;
 
 /// Refuses all but the table's owner and superusers.
 pub fn ownership(relid: pg_sys::Oid, what: &'static str) -> Result<(), Error> {
-    let Some(rel) = Rel::try_open(relid, pg_sys::NoLock.max(pg_sys::AccessShareLock)) else {
+    let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
         return Err(Error::BadArgument {
             message: format!("relation with OID {} does not exist", relid.to_u32()),
             detail: String::new(),
             hint: "Name a table.".into(),
         });
     };
-    if compat::owns_relation(relid) {
-        Ok(())
-    } else {
-        Err(Error::NotOwner {
-            table: rel.qualified(),
-            what,
-        })
-    }
+    if compat::owns_relation(relid) { Ok(()) } else { Err(Error::NotOwner { table: rel.qualified(), what }) }
 }
 
 /// Refuses those who may not read the table.
 pub fn may_select(rel: &Rel) -> Result<(), Error> {
-    if context::may_select(rel.oid()) {
-        Ok(())
-    } else {
-        Err(Error::NoSelect { table: rel.qualified() })
-    }
+    if context::may_select(rel.oid()) { Ok(()) } else { Err(Error::NoSelect { table: rel.qualified() }) }
 }
 
 /// Is this the relation that was protected: not a partition of it, and a log at all?
 pub fn is_root_of_log(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     not_a_partition_of_a_log(rel, functions)?;
-    if log::is_log(rel, functions) {
-        Ok(())
-    } else {
-        Err(Error::NotALog { table: rel.qualified() })
-    }
+    if log::is_log(rel, functions) { Ok(()) } else { Err(Error::NotALog { table: rel.qualified() }) }
 }
 
 fn not_a_partition_of_a_log(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     let root = Rel::open(log::root(rel), pg_sys::AccessShareLock);
     if root.oid() != rel.oid() && log::is_log(&root, functions) {
-        return Err(Error::IsPartition {
-            table: rel.qualified(),
-            root: root.qualified(),
-        });
+        return Err(Error::IsPartition { table: rel.qualified(), root: root.qualified() });
     }
     Ok(())
 }
@@ -70,24 +52,13 @@ pub fn log_root(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     }
     if rel.is_partition() {
         let root = Rel::open(log::root(rel), pg_sys::AccessShareLock);
-        return Err(Error::IsPartition {
-            table: rel.qualified(),
-            root: root.qualified(),
-        });
+        return Err(Error::IsPartition { table: rel.qualified(), root: root.qualified() });
     }
-    if rel.is_partitioned() {
-        partitioned(rel)
-    } else {
-        table(rel)
-    }
+    if rel.is_partitioned() { partitioned(rel) } else { table(rel) }
 }
 
 fn cannot(rel: &Rel, why: impl Into<String>, hint: impl Into<String>) -> Error {
-    Error::CannotProtect {
-        table: rel.qualified(),
-        why: why.into(),
-        hint: hint.into(),
-    }
+    Error::CannotProtect { table: rel.qualified(), why: why.into(), hint: hint.into() }
 }
 
 /// Refuses relations that are no ordinary or partitioned table of a user's.
@@ -100,11 +71,7 @@ fn kind(rel: &Rel) -> Result<(), Error> {
         }
         pg_sys::RELKIND_MATVIEW => return Err(cannot(rel, "It is a materialized view.", ordinary)),
         pg_sys::RELKIND_FOREIGN_TABLE => {
-            return Err(cannot(
-                rel,
-                "It is a foreign table: its rows are on another server.",
-                "Protect it there.",
-            ));
+            return Err(cannot(rel, "It is a foreign table: its rows are on another server.", "Protect it there."));
         }
         pg_sys::RELKIND_TOASTVALUE => return Err(cannot(rel, "It is a TOAST table.", ordinary)),
         _ => return Err(cannot(rel, "It is not a table.", ordinary)),
@@ -137,10 +104,7 @@ fn exists(sql: &str, rel: &Rel) -> Result<bool, Error> {
 /// A partitioned table, not yet its partitions.
 fn partitioned(rel: &Rel) -> Result<(), Error> {
     common(rel)?;
-    if exists(
-        "SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = $1 AND partstrat = 'h'",
-        rel,
-    )? {
+    if exists("SELECT FROM pg_catalog.pg_partitioned_table WHERE partrelid = $1 AND partstrat = 'h'", rel)? {
         return Err(cannot(
             rel,
             "It is partitioned by HASH: a restore may put rows into other partitions.",
@@ -166,11 +130,7 @@ pub fn leaf(rel: &Rel) -> Result<(), Error> {
 fn table(rel: &Rel) -> Result<(), Error> {
     match rel.persistence() {
         pg_sys::RELPERSISTENCE_TEMP => {
-            return Err(cannot(
-                rel,
-                "It is temporary: it ends with the session.",
-                "Protect a permanent table.",
-            ));
+            return Err(cannot(rel, "It is temporary: it ends with the session.", "Protect a permanent table."));
         }
         pg_sys::RELPERSISTENCE_UNLOGGED => {
             return Err(cannot(
@@ -189,10 +149,7 @@ fn table(rel: &Rel) -> Result<(), Error> {
         ));
     }
     common(rel)?;
-    let missing = NOTARY_COLUMNS
-        .iter()
-        .filter(|(name, _)| rel.columns().iter().all(|c| c.name != *name))
-        .count();
+    let missing = NOTARY_COLUMNS.iter().filter(|(name, _)| rel.columns().iter().all(|c| c.name != *name)).count();
     if rel.attribute_count() + missing > MAX_COLUMNS {
         return Err(cannot(
             rel,
@@ -263,42 +220,25 @@ fn common(rel: &Rel) -> Result<(), Error> {
 fn changing_foreign_key(rel: &Rel) -> Result<Option<String>, Error> {
     let sql = "SELECT conname::text FROM pg_catalog.pg_constraint WHERE conrelid = $1 AND contype = 'f'
                AND (confdeltype IN ('c', 'n', 'd') OR confupdtype IN ('c', 'n', 'd'))";
-    Ok(spi::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))?
-        .into_iter()
-        .flatten()
-        .next())
+    Ok(spi::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().next())
 }
 
 fn columns(rel: &Rel) -> Result<(), Error> {
     // Finds a type outside the format.
     RowWriter::of(rel)?;
-    let ours: Vec<_> = rel
-        .columns()
-        .into_iter()
-        .filter(|c| is_notary_column(&c.name))
-        .collect();
+    let ours: Vec<_> = rel.columns().into_iter().filter(|c| is_notary_column(&c.name)).collect();
     for column in &ours {
         if !NOTARY_COLUMNS.iter().any(|(name, _)| *name == column.name) {
             return Err(cannot(
                 rel,
-                format!(
-                    "It has a column \"{}\"; names that begin with notary_ are pg_notary's.",
-                    column.name
-                ),
-                format!(
-                    "Rename it: ALTER TABLE {} RENAME COLUMN {} TO ….",
-                    rel.qualified(),
-                    column.name
-                ),
+                format!("It has a column \"{}\"; names that begin with notary_ are pg_notary's.", column.name),
+                format!("Rename it: ALTER TABLE {} RENAME COLUMN {} TO ….", rel.qualified(), column.name),
             ));
         }
         if column.generated || column.identity || column.has_default || column.not_null {
             return Err(cannot(
                 rel,
-                format!(
-                    "Its column \"{}\" is generated, has a default or is NOT NULL.",
-                    column.name
-                ),
+                format!("Its column \"{}\" is generated, has a default or is NOT NULL.", column.name),
                 "pg_notary fills it in itself: drop the expression, default or constraint.",
             ));
         }

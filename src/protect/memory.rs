@@ -37,12 +37,7 @@ fn remembered(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result
     Ok(rows
         .into_iter()
         .filter_map(|(log, header, schema, table)| {
-            Some(Remembered {
-                log: log.parse().ok()?,
-                header: Header::parse(&header).ok()?,
-                schema,
-                table,
-            })
+            Some(Remembered { log: log.parse().ok()?, header: Header::parse(&header).ok()?, schema, table })
         })
         .collect())
 }
@@ -69,11 +64,7 @@ pub fn log_of_table(relid: pg_sys::Oid) -> Result<Option<LogId>, Error> {
 pub fn log_of_tree(leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Option<LogId>, Error> {
     for leaf in leaves {
         if let Some(log) = log_of_table(*leaf)? {
-            return Ok(if table_with(log, functions)?.is_none() {
-                Some(log)
-            } else {
-                None
-            });
+            return Ok(if table_with(log, functions)?.is_none() { Some(log) } else { None });
         }
     }
     Ok(None)
@@ -112,6 +103,23 @@ pub fn next_number(log: LogId) -> Result<u32, Error> {
     Ok(highest.iter().map(|r| r.header.segment).max().unwrap_or(0) + 1)
 }
 
+/// Notes the segments of a partitioned log that are not known here: a log that was restored alone has come without its
+/// memory, and a new partition must not get a number that is taken.
+pub fn learn(log: LogId, partition: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let known: HashSet<u32> =
+        remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?.iter().map(|r| r.header.segment).collect();
+    let root = log::root(&Rel::open(partition, pg_sys::NoLock));
+    for leaf in log::leaves(&Rel::open(root, pg_sys::AccessShareLock), pg_sys::AccessShareLock) {
+        let rel = Rel::open(leaf, pg_sys::NoLock);
+        let Ok(Some(Mark::Segment(segment))) = log::mark(&rel, functions) else {
+            continue;
+        };
+        let unknown: Vec<_> = segment.headers.into_iter().filter(|h| !known.contains(&h.segment)).collect();
+        store(&rel, &unknown, segment.max_chains)?;
+    }
+    Ok(())
+}
+
 /// Notes all headers of a table that was just protected; returns the newest.
 pub fn remember(relid: pg_sys::Oid, max_chains: Option<u32>, functions: &Functions) -> Result<Header, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
@@ -124,13 +132,15 @@ pub fn remember(relid: pg_sys::Oid, max_chains: Option<u32>, functions: &Functio
 
 fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), Error> {
     let (schema, table) = (rel.schema(), rel.name());
+    let database = crate::journal::database()?;
     for header in headers {
         as_superuser(|| {
             spi::run(
-                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains)
-                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6)
+                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains, database)
+                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6, $7)
                  ON CONFLICT (log, segment) DO UPDATE
-                 SET schema_name = excluded.schema_name, table_name = excluded.table_name",
+                 SET schema_name = excluded.schema_name, table_name = excluded.table_name,
+                     database = excluded.database",
                 &[
                     header.log.to_string().into(),
                     i64::from(header.segment).into(),
@@ -138,6 +148,7 @@ fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), E
                     schema.as_str().into(),
                     table.as_str().into(),
                     max_chains.and_then(|n| i32::try_from(n).ok()).into(),
+                    database.as_str().into(),
                 ],
             )
         })?;
@@ -186,9 +197,8 @@ pub fn name_of(log: LogId) -> Result<Option<String>, Error> {
 /// A table in this database that carries triggers of `log`.
 pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, Error> {
     let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
-    let tables = spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| {
-        spi::get::<pg_sys::Oid>(row, 1)
-    })?;
+    let tables =
+        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
     for relid in tables.into_iter().flatten() {
         let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
             continue;
@@ -208,11 +218,9 @@ pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, E
 /// What verification finds wrong with a log now, one object a finding.
 fn damage(root: pg_sys::Oid) -> Result<Vec<Value>, Error> {
     let found = as_superuser(|| {
-        spi::rows(
-            "SELECT damage FROM notary.damage($1::pg_catalog.regclass) AS damage",
-            &[root.into()],
-            |row| spi::get::<pgrx::JsonB>(row, 1),
-        )
+        spi::rows("SELECT damage FROM notary.damage($1::pg_catalog.regclass) AS damage", &[root.into()], |row| {
+            spi::get::<pgrx::JsonB>(row, 1)
+        })
     })?;
     Ok(found.into_iter().flatten().map(|json| json.0).collect())
 }
@@ -238,16 +246,8 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
                ORDER BY at DESC LIMIT 1";
     let before = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     let before = before.into_iter().flatten().next().map_or(Value::Null, |json| json.0);
-    let known: HashSet<String> = before["found"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .map(ToString::to_string)
-        .collect();
-    let mut changes: Vec<_> = damage(relid)?
-        .into_iter()
-        .filter(|d| !known.contains(&d.to_string()))
-        .collect();
+    let known: HashSet<String> = before["found"].as_array().into_iter().flatten().map(ToString::to_string).collect();
+    let mut changes: Vec<_> = damage(relid)?.into_iter().filter(|d| !known.contains(&d.to_string())).collect();
     changes.extend(cut_ends(relid, &before["chain_ends"])?);
     Ok(changes)
 }
@@ -255,20 +255,17 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
 fn cut_ends(relid: pg_sys::Oid, ends: &Value) -> Result<Vec<Value>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     let sql = format!(
-        "SELECT jsonb_build_object('problem', 'missing', 'chain', chain, 'seq', coalesce(now.last, 0) + 1, 'to_seq', then.last)
-         FROM (SELECT (e ->> 0)::int AS chain, (e ->> 1)::bigint AS last FROM jsonb_array_elements($1) AS e) AS then
+        "SELECT jsonb_build_object('problem', 'missing', 'chain', chain, 'seq', coalesce(now.last, 0) + 1, 'to_seq', before.last)
+         FROM (SELECT (e ->> 0)::int AS chain, (e ->> 1)::bigint AS last FROM jsonb_array_elements($1) AS e) AS before
          LEFT JOIN (SELECT notary_chain AS chain, max(notary_seq) AS last FROM {} GROUP BY 1) AS now USING (chain)
-         WHERE coalesce(now.last, 0) < then.last",
+         WHERE coalesce(now.last, 0) < before.last",
         rel.qualified()
     );
     // A partitioned log's ends are those of all its partitions; a chain's number says nothing about which.
     if !ends.is_array() || rel.is_partition() {
         return Ok(Vec::new());
     }
-    let cut = as_superuser(|| {
-        spi::rows(&sql, &[pgrx::JsonB(ends.clone()).into()], |row| {
-            spi::get::<pgrx::JsonB>(row, 1)
-        })
-    })?;
+    let cut =
+        as_superuser(|| spi::rows(&sql, &[pgrx::JsonB(ends.clone()).into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     Ok(cut.into_iter().flatten().map(|json| json.0).collect())
 }

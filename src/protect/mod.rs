@@ -24,17 +24,20 @@ use serde_json::json;
 
 #[pg_extern(sql = false)]
 fn protect(log: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Uuid {
+    context::prevent_if_read_only(c"notary.protect()");
     let log = protect_table(log, max_chains).or_raise();
     Uuid::from_bytes(*log.as_bytes())
 }
 
 #[pg_extern(sql = false)]
 fn unprotect(log: Option<pg_sys::Oid>, reason: Option<&str>) {
+    context::prevent_if_read_only(c"notary.unprotect()");
     unprotect_table(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn forget(log: Option<Uuid>, reason: Option<&str>) {
+    context::prevent_if_read_only(c"notary.forget()");
     forget_log(log, reason).or_raise();
 }
 
@@ -66,6 +69,11 @@ fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<
     Ok(log)
 }
 
+/// Makes the journal where there is none: a log that was restored alone has come without it.
+fn journal_if_missing(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if journal::exists()? { Ok(()) } else { ensure_journal(relid, functions) }
+}
+
 /// The journal is a log itself, made (or protected again) by the first protect.
 fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if !journal::exists()? {
@@ -79,11 +87,9 @@ fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error
 }
 
 fn journal_oid() -> Result<pg_sys::Oid, Error> {
-    spi::rows(
-        "SELECT 'notary.journal'::pg_catalog.regclass::pg_catalog.oid",
-        &[],
-        |row| spi::get::<pg_sys::Oid>(row, 1),
-    )?
+    spi::rows("SELECT 'notary.journal'::pg_catalog.regclass::pg_catalog.oid", &[], |row| {
+        spi::get::<pg_sys::Oid>(row, 1)
+    })?
     .into_iter()
     .flatten()
     .next()
@@ -94,11 +100,7 @@ fn journal_oid() -> Result<pg_sys::Oid, Error> {
 fn busy_statistics(relid: pg_sys::Oid) -> Result<i64, Error> {
     let sql = "SELECT pg_catalog.sum(pg_catalog.pg_stat_get_tuples_updated(t) + pg_catalog.pg_stat_get_tuples_deleted(t))::int8
                FROM (SELECT $1 AS t UNION SELECT relid FROM pg_catalog.pg_partition_tree($1::pg_catalog.regclass)) AS tables";
-    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?
-        .into_iter()
-        .flatten()
-        .next()
-        .unwrap_or(0))
+    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?.into_iter().flatten().next().unwrap_or(0))
 }
 
 fn announce(name: &str, adopted: u64, busy: i64) {
@@ -135,14 +137,12 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     let leaves = log::leaves(&rel, pg_sys::AccessExclusiveLock);
     let tables = partitions::all_tables(&rel);
     drop(rel);
+    journal_if_missing(relid, &functions)?;
     let found = memory::state_of(relid, &name)?;
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }
-    let log = leaves
-        .first()
-        .map_or(Ok(None), |leaf| log_of(*leaf, &functions))?
-        .or(log_of(relid, &functions)?);
+    let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
     journal::write(&Entry {
         action: Action::Unprotect,
         log,
@@ -171,7 +171,9 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
     let log = required(log, "log", "the log's uuid")?;
     let reason = reason_given(reason)?;
     let id = LogId::from_bytes(*log.as_bytes());
-    if let Some(table) = memory::table_with(id, &functions()?)? {
+    let functions = functions()?;
+    journal_if_missing(pg_sys::InvalidOid, &functions)?;
+    if let Some(table) = memory::table_with(id, &functions)? {
         return Err(Error::Refused {
             attempt: "forgetting".into(),
             log: table,
@@ -232,30 +234,21 @@ fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {
 }
 
 fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
-    reason
-        .map(str::trim)
-        .filter(|r| !r.is_empty())
-        .ok_or_else(|| Error::BadArgument {
-            message: "a reason must be given".into(),
-            detail: "It is written to notary.journal, for the auditors.".into(),
-            hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
-        })
+    reason.map(str::trim).filter(|r| !r.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
+    })
 }
 
 fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
     match max_chains {
         None => Ok(None),
-        Some(n) => match u32::try_from(n)
-            .ok()
-            .filter(|n| (1..=notary_core::chain::MAX_CHAIN).contains(n))
-        {
+        Some(n) => match u32::try_from(n).ok().filter(|n| (1..=notary_core::chain::MAX_CHAIN).contains(n)) {
             Some(n) => Ok(Some(n)),
             None => Err(Error::BadArgument {
                 message: format!("max_chains is {n}"),
-                detail: format!(
-                    "It must be NULL (no limit) or between 1 and {}.",
-                    notary_core::chain::MAX_CHAIN
-                ),
+                detail: format!("It must be NULL (no limit) or between 1 and {}.", notary_core::chain::MAX_CHAIN),
                 hint: "Leave it out, unless all entries must stand in one strict order: then 1.".into(),
             }),
         },

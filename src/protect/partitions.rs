@@ -1,12 +1,12 @@
 //! Partitioned logs: every leaf is a segment, every partitioned table above carries the statement trigger and the
 //! log's uuid. New partitions become segments in the transaction that makes or attaches them.
 
-use super::{checks, segment};
+use super::{checks, memory, segment};
 use crate::error::{Error, OrRaise as _};
 use crate::log::{self, Functions, Mark};
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
-use crate::pg::{compat, context, rewrite, spi};
+use crate::pg::{command, compat, context, rewrite, spi};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 
@@ -22,7 +22,7 @@ pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -
     let leaves = leaves_of(&tables);
     let log = match were {
         segment::ColumnsWere::Missing => None,
-        segment::ColumnsWere::There => super::memory::log_of_tree(&leaves, functions)?,
+        segment::ColumnsWere::There => memory::log_of_tree(&leaves, functions)?,
     };
     let log = log.map_or_else(segment::new_log, Ok)?;
     let mut adopted = 0;
@@ -50,17 +50,10 @@ fn check_member(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> 
         return Err(Error::AlreadyProtected { table: rel.qualified() });
     }
     if !compat::owns_relation(relid) {
-        return Err(Error::NotOwner {
-            table: rel.qualified(),
-            what: "protect the log that it is a partition of",
-        });
+        return Err(Error::NotOwner { table: rel.qualified(), what: "protect the log that it is a partition of" });
     }
     rel.check_not_in_use(c"notary.protect");
-    if rel.is_partitioned() {
-        checks::inner_table(&rel)
-    } else {
-        checks::leaf(&rel)
-    }
+    if rel.is_partitioned() { checks::inner_table(&rel) } else { checks::leaf(&rel) }
 }
 
 fn is_partitioned(relid: pg_sys::Oid) -> bool {
@@ -79,8 +72,13 @@ fn mark_inner(relid: pg_sys::Oid, log: LogId, max_chains: Option<u32>) -> Result
 entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitions);
 
 /// Event trigger at ddl_command_end of CREATE TABLE, ALTER TABLE, CREATE SCHEMA.
-fn new_partitions(_fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    protect_new_partitions().or_raise();
+///
+/// A restore makes partitions first, loads their rows, and only then makes our triggers, each enabled by an ALTER TABLE:
+/// between the parent's and the partition's, a partition with rows is not a new one. The same goes for our own commands.
+fn new_partitions(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if command::may_bring_partitions(fcinfo) {
+        protect_new_partitions().or_raise();
+    }
     pg_sys::Datum::from(0)
 }
 
@@ -108,17 +106,17 @@ fn protect_new_partitions() -> Result<(), Error> {
             None => fresh.push((relid, rel.is_partitioned(), parent)),
             Some(mark) if log_of(&mark) == parent.0 => {}
             Some(_) => {
-                return Err(refused(
-                    &rel,
-                    "It is protected as another log.",
-                    "Unprotect it first, or keep it apart.",
-                ));
+                return Err(refused(&rel, "It is protected as another log.", "Unprotect it first, or keep it apart."));
             }
         }
     }
     // Partitioned tables last: a segment below one is looked for by the mark above it.
     fresh.sort_by_key(|(_, partitioned, _)| *partitioned);
+    if !fresh.is_empty() {
+        super::journal_if_missing(pg_sys::InvalidOid, &functions)?;
+    }
     for (relid, partitioned, (log, max_chains)) in fresh {
+        memory::learn(log, relid, &functions)?;
         add(relid, partitioned, log, max_chains, &functions)?;
     }
     Ok(())

@@ -43,11 +43,7 @@ pub fn protect_segment(
     lock::lock_log_numbers(log.as_bytes());
     let past = memory::past(relid, log)?;
     let census = census(relid)?;
-    if let Some(unknown) = census
-        .first_prevs
-        .iter()
-        .find(|prev| past.iter().all(|h| h.hash() != **prev))
-    {
+    if let Some(unknown) = census.first_prevs.iter().find(|prev| past.iter().all(|h| h.hash() != **prev)) {
         let rel = Rel::open(relid, pg_sys::NoLock);
         return Err(Error::CannotProtect {
             table: rel.qualified(),
@@ -98,11 +94,7 @@ pub fn add_columns(relid: pg_sys::Oid) -> Result<ColumnsWere, Error> {
         return Ok(ColumnsWere::There);
     }
     as_superuser(&format!("ALTER TABLE {name} {}", missing.join(", ")))?;
-    Ok(if missing.len() == NOTARY_COLUMNS.len() {
-        ColumnsWere::Missing
-    } else {
-        ColumnsWere::There
-    })
+    Ok(if missing.len() == NOTARY_COLUMNS.len() { ColumnsWere::Missing } else { ColumnsWere::There })
 }
 
 /// What a table's rows say before it is protected.
@@ -120,12 +112,7 @@ struct Census {
 fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     let at = notary_columns(&rel)?;
-    let mut census = Census {
-        unchained: 0,
-        max_chain: 0,
-        first_prevs: BTreeSet::new(),
-        missing_values: false,
-    };
+    let mut census = Census { unchained: 0, max_chain: 0, first_prevs: BTreeSet::new(), missing_values: false };
     let mut rows = 0_u64;
     rewrite::read(&rel, |values, nulls| {
         rows += 1;
@@ -134,9 +121,7 @@ fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
             return Ok::<(), Error>(());
         }
         let entry = rewrite::place(&at, values, nulls);
-        census.max_chain = census
-            .max_chain
-            .max(entry.chain.and_then(|c| u32::try_from(c).ok()).unwrap_or(0));
+        census.max_chain = census.max_chain.max(entry.chain.and_then(|c| u32::try_from(c).ok()).unwrap_or(0));
         if entry.seq == Some(1) {
             census.first_prevs.extend(entry.prev);
         }
@@ -156,12 +141,7 @@ fn notary_columns(rel: &Rel) -> Result<NotaryColumns, Error> {
 
 fn header(relid: pg_sys::Oid, log: LogId, past: &[Header], census: &Census) -> Result<Header, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
-    let highest = past
-        .iter()
-        .map(|h| h.first_chain)
-        .max()
-        .unwrap_or(0)
-        .max(census.max_chain);
+    let highest = past.iter().map(|h| h.first_chain).max().unwrap_or(0).max(census.max_chain);
     if highest >= MAX_CHAIN {
         return Err(Error::NoChain {
             table: rel.qualified(),
@@ -203,14 +183,7 @@ fn adopt(relid: pg_sys::Oid, header: &Header) -> Result<(), Error> {
             }
             seq += 1;
             let time = context::clock();
-            let place = Place {
-                log: header.log,
-                segment: header.segment,
-                chain: header.first_chain,
-                seq,
-                time,
-                prev,
-            };
+            let place = Place { log: header.log, segment: header.segment, chain: header.first_chain, seq, time, prev };
             text.clear();
             line::begin(&mut text, &place);
             writer.write_copied(&mut text, row)?;
@@ -235,11 +208,7 @@ fn add_constraint(relid: pg_sys::Oid) -> Result<(), Error> {
     let there = index::chain_index(&rel, &notary_columns(&rel)?).is_some();
     let name = rel.qualified();
     drop(rel);
-    if there {
-        Ok(())
-    } else {
-        as_superuser(&format!("ALTER TABLE {name} ADD UNIQUE (notary_chain, notary_seq)"))
-    }
+    if there { Ok(()) } else { as_superuser(&format!("ALTER TABLE {name} ADD UNIQUE (notary_chain, notary_seq)")) }
 }
 
 fn add_triggers(relid: pg_sys::Oid, segment: &Segment) -> Result<(), Error> {
@@ -247,10 +216,7 @@ fn add_triggers(relid: pg_sys::Oid, segment: &Segment) -> Result<(), Error> {
     let mut args = vec![log::max_chains_argument(segment.max_chains)];
     args.extend(segment.headers.iter().map(Header::line));
     let args: Vec<_> = args.iter().map(|a| spi::quote_literal(a)).collect();
-    let (append, keep) = (
-        spi::quote_ident(log::APPEND_TRIGGER),
-        spi::quote_ident(log::KEEP_TRIGGER),
-    );
+    let (append, keep) = (spi::quote_ident(log::APPEND_TRIGGER), spi::quote_ident(log::KEEP_TRIGGER));
     as_superuser(&format!(
         "CREATE TRIGGER {append} BEFORE INSERT ON {name} FOR EACH ROW EXECUTE FUNCTION notary.append({})",
         args.join(", ")
@@ -258,9 +224,7 @@ fn add_triggers(relid: pg_sys::Oid, segment: &Segment) -> Result<(), Error> {
     as_superuser(&format!(
         "CREATE TRIGGER {keep} BEFORE UPDATE OR DELETE ON {name} FOR EACH ROW EXECUTE FUNCTION notary.refuse()"
     ))?;
-    as_superuser(&format!(
-        "ALTER TABLE {name} ENABLE ALWAYS TRIGGER {append}, ENABLE ALWAYS TRIGGER {keep}"
-    ))?;
+    as_superuser(&format!("ALTER TABLE {name} ENABLE ALWAYS TRIGGER {append}, ENABLE ALWAYS TRIGGER {keep}"))?;
     add_block_trigger(relid, "")
 }
 
@@ -304,11 +268,7 @@ fn write_to_journal(relid: pg_sys::Oid, header: &Header, was_protected: bool) ->
         details,
     };
     let mut details = json!({ "header": header.line(), "adopted": header.adopted });
-    let changed = if was_protected {
-        memory::changes_since_unprotect(relid, header.log)?
-    } else {
-        Vec::new()
-    };
+    let changed = if was_protected { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());
     journal::write(&entry(details))?;
     for some in changed.chunks(memory::CHANGES_PER_ENTRY) {

@@ -1,1 +1,338 @@
-//! The read path.
+//! The read path: is a log what it was?
+//!
+//! Invariants:
+//! * Nothing of the write path is used: rows are read from the heap, hashed again, and judged by `notary_core::chain`.
+//! * A finding names where and what kind, in hashes and column names, never in values.
+//! * Works in a read-only transaction and on a standby: writes nothing, locks nothing beyond AccessShareLock, takes no
+//!   predicate locks.
+
+mod check;
+mod guard_state;
+mod index;
+mod known;
+mod logs;
+mod progress;
+mod rows;
+
+use crate::error::{Error, OrRaise as _};
+use crate::journal::{self, Action, Entry};
+use crate::log::{self, Functions};
+use crate::pg::entry::entry_point;
+use crate::pg::relation::Rel;
+use crate::pg::results::{Results, argument, datum};
+use crate::pg::{context, spi};
+use check::{Report, Said, check};
+use pgrx::datum::{Interval, TimestampWithTimeZone};
+use pgrx::{pg_extern, pg_sys};
+use serde_json::json;
+use std::collections::HashSet;
+
+entry_point!(notary_verify, pg_finfo_notary_verify, verify);
+entry_point!(notary_findings, pg_finfo_notary_findings, findings);
+entry_point!(notary_notices, pg_finfo_notary_notices, notices);
+entry_point!(notary_damage, pg_finfo_notary_damage, damage);
+entry_point!(notary_log_list, pg_finfo_notary_log_list, log_list);
+
+/// `notary.verify(log, since)`: one row a log.
+fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    let mut results = results(fcinfo);
+    let since = since(fcinfo);
+    let targets = Targets::of(argument(fcinfo, 0)).or_raise();
+    for root in &targets.roots {
+        let rel = Rel::open(*root, pg_sys::AccessShareLock);
+        let report = check(&rel, &targets.functions, since, &mut |_| {}).or_raise();
+        results.put(answer(&rel, &report, since));
+    }
+    for lost in targets.lost {
+        results.put(vec![
+            None,
+            datum(false),
+            datum(0_i64),
+            datum(0_i32),
+            datum(1_i64),
+            datum(lost),
+            None,
+            datum("the whole log".to_owned()),
+            None,
+        ]);
+    }
+    pg_sys::Datum::from(0)
+}
+
+fn answer(rel: &Rel, report: &Report, since: Option<i64>) -> Vec<Option<pg_sys::Datum>> {
+    vec![
+        datum(rel.oid()),
+        datum(report.findings == 0),
+        datum(i64::try_from(report.entries).unwrap_or(i64::MAX)),
+        datum(i32::try_from(report.chains).unwrap_or(i32::MAX)),
+        datum(i64::try_from(report.findings).unwrap_or(i64::MAX)),
+        report.first_finding.clone().and_then(datum),
+        None,
+        datum(scope(report, since)),
+        Interval::new(0, 0, report.elapsed_micros).ok().and_then(datum),
+    ]
+}
+
+fn scope(report: &Report, since: Option<i64>) -> String {
+    let mut scope = match since {
+        None => "every entry".to_owned(),
+        Some(_) => "partial: content only of entries since the given time, places and links of all".to_owned(),
+    };
+    match report.remarks {
+        0 => {}
+        1 => scope += "; 1 notice, see notary.notices",
+        n => scope += &format!("; {n} notices, see notary.notices"),
+    }
+    scope
+}
+
+/// `notary.findings(log, since)`.
+fn findings(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    each_said(fcinfo, since(fcinfo), |results, said| {
+        if let Said::Finding { table, finding, .. } = said {
+            results.put(vec![
+                datum(*table),
+                finding.chain.and_then(|c| i32::try_from(c).ok()).and_then(datum),
+                finding.seq.and_then(datum),
+                datum(finding.problem.as_str()),
+                datum(finding.detail.as_str()),
+            ]);
+        }
+    })
+}
+
+/// `notary.notices(log)`.
+fn notices(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    each_said(fcinfo, None, |results, said| {
+        if let Said::Remark { table, remark } = said {
+            results.put(vec![
+                datum(*table),
+                remark.chain.and_then(|c| i32::try_from(c).ok()).and_then(datum),
+                remark.seq.and_then(datum),
+                datum(remark.notice.as_str()),
+                datum(remark.detail.as_str()),
+            ]);
+        }
+    })
+}
+
+/// `notary.damage(log)`: fingerprints of findings, for the journal.
+fn damage(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    each_said(fcinfo, None, |results, said| {
+        if let Said::Finding { segment, finding, .. } = said {
+            results.put(vec![datum(pgrx::JsonB(known::fingerprint(*segment, finding)))]);
+        }
+    })
+}
+
+fn each_said(
+    fcinfo: pg_sys::FunctionCallInfo,
+    since: Option<i64>,
+    mut put: impl FnMut(&mut Results, &Said),
+) -> pg_sys::Datum {
+    let mut results = results(fcinfo);
+    let Some(relid) = argument::<pg_sys::Oid>(fcinfo, 0) else {
+        Error::BadArgument {
+            message: "log must not be NULL".into(),
+            detail: String::new(),
+            hint: "Name a log; SELECT * FROM notary.verify() checks all.".into(),
+        }
+        .raise()
+    };
+    let targets = Targets::of(Some(relid)).or_raise();
+    for root in &targets.roots {
+        let rel = Rel::open(*root, pg_sys::AccessShareLock);
+        check(&rel, &targets.functions, since, &mut |said| put(&mut results, said)).or_raise();
+    }
+    pg_sys::Datum::from(0)
+}
+
+fn log_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    let mut results = results(fcinfo);
+    let functions = functions().or_raise();
+    for root in logs::roots(&functions).or_raise() {
+        if context::may_select(root) {
+            results.put(logs::describe(root, &functions).or_raise());
+        }
+    }
+    pg_sys::Datum::from(0)
+}
+
+/// `notary.assert_intact(log)`.
+#[pg_extern(sql = false)]
+fn assert_intact(relid: Option<pg_sys::Oid>) {
+    let (reports, lost) = check_all(relid).or_raise();
+    let mut broken: Vec<_> = reports
+        .iter()
+        .filter(|(_, report)| report.findings > 0)
+        .map(|(name, report)| {
+            format!("{name}: {} finding(s); first: {}", report.findings, report.first_finding.as_deref().unwrap_or(""))
+        })
+        .collect();
+    broken.extend(lost);
+    if !broken.is_empty() {
+        let summary = format!("{} of {} log(s) not intact", broken.len(), reports.len().max(broken.len()));
+        Error::NotIntact { summary, detail: broken.join("\n") }.raise();
+    }
+}
+
+/// `notary.attest(log)`: verifies and writes the answer to the journal; true when all is intact.
+#[pg_extern(sql = false)]
+fn attest(relid: Option<pg_sys::Oid>) -> bool {
+    context::prevent_if_read_only(c"notary.attest()");
+    attest_and_write(relid).or_raise()
+}
+
+fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
+    if !journal::exists()? {
+        return Err(Error::Installation {
+            message: "there is no journal yet".into(),
+            hint: "The first notary.protect makes it.".into(),
+        });
+    }
+    let (reports, lost) = check_all(relid)?;
+    for (name, report) in &reports {
+        journal::write(&Entry {
+            action: Action::Attest,
+            log: report.log,
+            segment: None,
+            relation: Some(name),
+            reason: None,
+            details: json!({
+                "intact": report.findings == 0,
+                "entries": report.entries,
+                "chains": report.chains,
+                "findings": report.findings,
+                "first_finding": report.first_finding,
+                "notices": report.remarks,
+            }),
+        })?;
+    }
+    for detail in &lost {
+        journal::write(&Entry {
+            action: Action::Attest,
+            log: None,
+            segment: None,
+            relation: None,
+            reason: None,
+            details: json!({ "intact": false, "first_finding": detail }),
+        })?;
+    }
+    Ok(lost.is_empty() && reports.iter().all(|(_, report)| report.findings == 0))
+}
+
+/// Each log's name and report, and the logs that are lost, in words.
+type Checked = (Vec<(String, Report)>, Vec<String>);
+
+fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
+    let targets = Targets::of(relid)?;
+    let mut reports = Vec::new();
+    for root in targets.roots {
+        let rel = Rel::open(root, pg_sys::AccessShareLock);
+        reports.push((rel.qualified(), check(&rel, &targets.functions, None, &mut |_| {})?));
+    }
+    Ok((reports, targets.lost))
+}
+
+/// What is to be checked.
+struct Targets {
+    functions: Functions,
+    roots: Vec<pg_sys::Oid>,
+    /// Logs that should be here and are not, in words.
+    lost: Vec<String>,
+}
+
+impl Targets {
+    /// One log, or all that the caller may read.
+    fn of(relid: Option<pg_sys::Oid>) -> Result<Self, Error> {
+        let functions = functions()?;
+        let Some(relid) = relid else {
+            return Self::all(functions);
+        };
+        let rel = Rel::open(relid, pg_sys::AccessShareLock);
+        if !context::may_select(relid) {
+            return Err(Error::NoSelect { table: rel.qualified() });
+        }
+        let is_known = || known::headers_of_table(&rel.schema(), &rel.name()).map(|h| !h.is_empty());
+        let is_of_partitions = || rel.is_partitioned() && logs::log_id(relid, &functions).is_some();
+        if !log::is_log(&rel, &functions) && !is_known()? && !is_of_partitions() {
+            return Err(Error::NotALog { table: rel.qualified() });
+        }
+        Ok(Self { functions, roots: vec![relid], lost: Vec::new() })
+    }
+
+    fn all(functions: Functions) -> Result<Self, Error> {
+        let all = logs::roots(&functions)?;
+        let present: HashSet<_> = all.iter().filter_map(|root| logs::log_id(*root, &functions)).collect();
+        let (roots, hidden): (Vec<_>, Vec<_>) = all.into_iter().partition(|root| context::may_select(*root));
+        if !hidden.is_empty() {
+            let names: Vec<_> = hidden.iter().map(|oid| Rel::open(*oid, pg_sys::AccessShareLock).qualified()).collect();
+            pgrx::warning!("not checked, for want of the SELECT privilege: {}", names.join(", "));
+        }
+        let mut lost = Vec::new();
+        for log in known::lost(&present)? {
+            let words = format!(
+                "guard_off: log {} ({}) is protected by the journal, but no table carries it",
+                log.log, log.name
+            );
+            if log.here {
+                lost.push(words);
+            } else {
+                pgrx::notice!(
+                    "{words}; this database is a restored copy without it. If that is meant, SELECT notary.forget('{}', 'why')",
+                    log.log
+                );
+            }
+        }
+        Ok(Self { functions, roots, lost })
+    }
+}
+
+fn functions() -> Result<Functions, Error> {
+    Functions::find().ok_or_else(|| Error::NotIntact {
+        summary: "the trigger functions notary.append() and notary.refuse() are missing".into(),
+        detail: "guard_off: no log can be checked by its triggers.".into(),
+    })
+}
+
+fn results(fcinfo: pg_sys::FunctionCallInfo) -> Results {
+    Results::begin(fcinfo).unwrap_or_else(|| {
+        Error::BadArgument {
+            message: "a set-returning function was called where no set is accepted".into(),
+            detail: String::new(),
+            hint: "Call it in FROM: SELECT * FROM notary.verify().".into(),
+        }
+        .raise()
+    })
+}
+
+fn since(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
+    argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from)
+}
+
+/// `notary.line(segment, chain, seq)`: with the caller's rights and row-level security.
+#[pg_extern(sql = false)]
+fn line(segment: pg_sys::Oid, chain: i32, seq: i64) -> String {
+    let functions = functions().or_raise();
+    let rel = Rel::open(segment, pg_sys::AccessShareLock);
+    if !log::is_log(&rel, &functions) {
+        Error::NotALog { table: rel.qualified() }.raise();
+    }
+    let found = visible_to_caller(&rel, chain, seq).or_raise();
+    let Some(tid) = found else { Error::NoEntry { table: rel.qualified(), chain, seq }.raise() };
+    rows::line_at(&rel, &functions, tid).or_raise()
+}
+
+/// Where the entry is, if the caller may see all of the row.
+fn visible_to_caller(rel: &Rel, chain: i32, seq: i64) -> Result<Option<crate::pg::heap::Tid>, Error> {
+    // The whole-row test asks for SELECT on every column.
+    let sql = format!(
+        "SELECT e.ctid, e IS NULL FROM ONLY {} AS e WHERE e.notary_chain = $1 AND e.notary_seq = $2",
+        rel.qualified()
+    );
+    let tids = spi::rows(&sql, &[chain.into(), seq.into()], |row| spi::get::<pg_sys::ItemPointerData>(row, 1))?;
+    Ok(tids.into_iter().flatten().next().map(|tid| {
+        let (block, offset) = pgrx::itemptr::item_pointer_get_both(tid);
+        crate::pg::heap::Tid { block, offset }
+    }))
+}

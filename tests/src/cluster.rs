@@ -77,7 +77,7 @@ impl Builder {
         } else {
             initdb(&data);
         }
-        let mut cluster = Cluster { server: None, home };
+        let cluster = Cluster { server: None, home };
         let socket = cluster.home.path().display().to_string();
         let standard = SETTINGS.iter().map(|(n, v)| ((*n).into(), (*v).into()));
         cluster.set(&[("unix_socket_directories".to_owned(), socket)]);
@@ -184,12 +184,7 @@ impl Cluster {
     /// How to connect as `user`. Every role gets in without a password.
     pub fn config_as(&self, db: &str, user: &str) -> Config {
         let mut config = Config::new();
-        config
-            .host_path(self.socket_dir())
-            .port(5432)
-            .user(user)
-            .dbname(db)
-            .application_name("notary-tests");
+        config.host_path(self.socket_dir()).port(5432).user(user).dbname(db).application_name("notary-tests");
         config
     }
 
@@ -201,9 +196,7 @@ impl Cluster {
     /// A session of `user`.
     #[track_caller]
     pub fn client_as(&self, db: &str, user: &str) -> Client {
-        self.config_as(db, user)
-            .connect(NoTls)
-            .unwrap_or_else(|e| panic!("cannot connect to {db} as {user}: {e}"))
+        self.config_as(db, user).connect(NoTls).unwrap_or_else(|e| panic!("cannot connect to {db} as {user}: {e}"))
     }
 
     /// The connection string for programs that take one.
@@ -221,7 +214,33 @@ impl Cluster {
 
     /// A program of this server's PostgreSQL that finds the server by itself and runs as we do.
     pub fn command(&self, name: &str) -> Command {
-        let mut command = program::program(name);
+        self.with_address(program::program(name))
+    }
+
+    /// Any program, told where the server is, that runs as the server's user: pgbouncer, as
+    /// PostgreSQL itself, refuses root.
+    pub fn foreign_command(&self, name: &str) -> Command {
+        let mut command = self.with_address(Command::new(name));
+        as_server_user(command.current_dir(self.socket_dir()));
+        command
+    }
+
+    /// Python with psycopg, SQLAlchemy and Django, told where the server is.
+    pub fn python(&self) -> Command {
+        let python = program::clients().join("python/bin/python");
+        self.with_address(Command::new(python))
+    }
+
+    /// Node with `pg`, told where the server is.
+    pub fn node(&self) -> Command {
+        let ours = program::clients().join("node/node_modules");
+        let mut command = self.with_address(Command::new("node"));
+        // The second is where Debian's own package puts it.
+        command.env("NODE_PATH", format!("{}:/usr/share/nodejs", ours.display()));
+        command
+    }
+
+    fn with_address(&self, mut command: Command) -> Command {
         command
             .env("PGHOST", self.socket_dir())
             .env("PGPORT", "5432")
@@ -229,19 +248,6 @@ impl Cluster {
             .env_remove("PGDATABASE")
             .env_remove("PGOPTIONS")
             .env("LC_ALL", "C.UTF-8");
-        command
-    }
-
-    /// Any program, told where the server is, that runs as the server's user: pgbouncer, as
-    /// PostgreSQL itself, refuses root.
-    pub fn foreign_command(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
-        command
-            .env("PGHOST", self.socket_dir())
-            .env("PGPORT", "5432")
-            .env("PGUSER", SUPERUSER)
-            .current_dir(self.socket_dir());
-        as_server_user(&mut command);
         command
     }
 
@@ -342,6 +348,11 @@ impl Cluster {
             .batch_execute("CREATE EXTENSION pg_notary")
             .unwrap_or_else(|e| panic!("CREATE EXTENSION pg_notary: {}", crate::SqlError::of(&e)));
         db
+    }
+
+    /// A database that is there already: on a standby, or after an upgrade.
+    pub fn database(&self, name: &str) -> Database<'_> {
+        Database::new(self, name.to_owned())
     }
 
     /// A new database without pg_notary.

@@ -61,9 +61,7 @@ impl<'a> Database<'a> {
     pub fn role(&self, name: &str) -> String {
         let role = format!("{}_{name}", self.name);
         self.client()
-            .batch_execute(&format!(
-                "CREATE ROLE \"{role}\" LOGIN; GRANT CREATE ON SCHEMA public TO \"{role}\""
-            ))
+            .batch_execute(&format!("CREATE ROLE \"{role}\" LOGIN; GRANT CREATE ON SCHEMA public TO \"{role}\""))
             .expect("a superuser may");
         role
     }
@@ -77,10 +75,7 @@ impl<'a> Database<'a> {
     /// Runs one query and returns its only value as text; NULL is "NULL".
     #[track_caller]
     pub fn value(&self, query: &str) -> String {
-        let rows = self
-            .client()
-            .simple_query(query)
-            .unwrap_or_else(|e| panic!("{query}: {}", crate::SqlError::of(&e)));
+        let rows = self.client().simple_query(query).unwrap_or_else(|e| panic!("{query}: {}", crate::SqlError::of(&e)));
         let value = rows.iter().find_map(|message| match message {
             postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
             _ => None,

@@ -23,9 +23,7 @@ impl SqlError {
     /// The server's fields of `error`; panics when the error is not one of the server.
     #[track_caller]
     pub fn of(error: &postgres::Error) -> Self {
-        let db = error
-            .as_db_error()
-            .unwrap_or_else(|| panic!("not an error of the server: {error}"));
+        let db = error.as_db_error().unwrap_or_else(|| panic!("not an error of the server: {error}"));
         let owned = |field: Option<&str>| field.unwrap_or_default().to_owned();
         Self {
             code: db.code().code().to_owned(),

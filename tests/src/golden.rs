@@ -17,11 +17,7 @@ impl Golden {
     /// `tests/<kind>/<inputs>/*.<extension>` against `tests/<kind>/expected/*.out`.
     pub fn new(kind: &str, inputs: &str, extension: &'static str) -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join(kind);
-        Self {
-            inputs: root.join(inputs),
-            extension,
-            expected: root.join("expected"),
-        }
+        Self { inputs: root.join(inputs), extension, expected: root.join("expected") }
     }
 
     /// Runs every input through `run` and panics with the differences, if there are any.
@@ -56,10 +52,7 @@ impl Golden {
             return None;
         }
         if !expected.exists() {
-            return Some(format!(
-                "{name}.{} has no expected file. It gives:\n{actual}",
-                self.extension
-            ));
+            return Some(format!("{name}.{} has no expected file. It gives:\n{actual}", self.extension));
         }
         if fs::read(&expected).expect("it exists") == actual.as_bytes() {
             return None;

@@ -20,9 +20,11 @@ mod cluster;
 mod database;
 mod error;
 pub mod golden;
+pub mod pages;
 mod program;
 mod server;
 mod standby;
+pub mod verdict;
 
 pub use cluster::{Builder, Cluster, Shutdown, shared};
 pub use database::{Database, Notices, fresh_db};

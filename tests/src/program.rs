@@ -23,13 +23,7 @@ impl Finished {
     /// Panics with everything the program said, unless it ended with 0.
     #[track_caller]
     pub fn ok(self) -> Self {
-        assert!(
-            self.status == 0,
-            "exit status {}\nstdout:\n{}\nstderr:\n{}",
-            self.status,
-            self.stdout,
-            self.stderr
-        );
+        assert!(self.status == 0, "exit status {}\nstdout:\n{}\nstderr:\n{}", self.status, self.stdout, self.stderr);
         self
     }
 }
@@ -66,14 +60,15 @@ pub(crate) fn run(command: &mut Command, input: &[u8]) -> Finished {
 
 fn exit_code(status: std::process::ExitStatus) -> i32 {
     use std::os::unix::process::ExitStatusExt;
-    status
-        .code()
-        .unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
+    status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default())
 }
 
 /// A program of the server under test.
 pub(crate) fn program(name: &str) -> Command {
-    Command::new(pgroot().join(name))
+    let mut program = Command::new(pgroot().join(name));
+    // With it pgrx puts a backtrace where an error's DETAIL belongs.
+    program.env_remove("RUST_BACKTRACE");
+    program
 }
 
 /// Where `make stage` has put the programs of the server under test.
@@ -88,6 +83,13 @@ pub(crate) fn stage() -> PathBuf {
     let root = pgroot();
     let stage = root.parent().expect("NOTARY_PGROOT is <stage>/bin");
     stage.to_path_buf()
+}
+
+/// Where `make setup` has put client libraries of other languages.
+pub(crate) fn clients() -> PathBuf {
+    let clients = std::env::var_os("NOTARY_CLIENTS")
+        .expect("NOTARY_CLIENTS is not set: run `make test`, or `make setup` and `. tests/env.sh` first");
+    PathBuf::from(clients)
 }
 
 /// Makes `command` run as the user whom PostgreSQL accepts: it refuses root.

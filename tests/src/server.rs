@@ -40,11 +40,7 @@ impl Server {
     }
 
     fn spawn(data: &Path, log: &Path) -> Self {
-        let log = File::options()
-            .append(true)
-            .create(true)
-            .open(log)
-            .expect("the cluster's directory is writable");
+        let log = File::options().append(true).create(true).open(log).expect("the cluster's directory is writable");
         let mut command = program::program("postgres");
         command
             .arg("-D")
@@ -54,9 +50,8 @@ impl Server {
             .stderr(log)
             // A Ctrl-C is for us; the watchdog then shuts the server down.
             .process_group(0);
-        let postmaster = as_server_user(&mut command)
-            .spawn()
-            .unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
+        let postmaster =
+            as_server_user(&mut command).spawn().unwrap_or_else(|e| panic!("cannot start {command:?}: {e}"));
         Self { postmaster }
     }
 
@@ -73,10 +68,7 @@ impl Server {
             if self.has_ended() {
                 return false;
             }
-            assert!(
-                Instant::now() < deadline,
-                "the server did not accept connections in {START_LIMIT:?}"
-            );
+            assert!(Instant::now() < deadline, "the server did not accept connections in {START_LIMIT:?}");
             std::thread::sleep(POLL);
         }
     }

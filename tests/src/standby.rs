@@ -40,11 +40,7 @@ impl Cluster {
         let mut there = standby.client("postgres");
         let deadline = Instant::now() + Duration::from_secs(60);
         let replayed = "SELECT pg_last_wal_replay_lsn() >= $1::text::pg_lsn";
-        while !there
-            .query_one(replayed, &[&lsn])
-            .expect("a standby knows its place")
-            .get::<_, bool>(0)
-        {
+        while !there.query_one(replayed, &[&lsn]).expect("a standby knows its place").get::<_, bool>(0) {
             assert!(Instant::now() < deadline, "the standby lags behind {lsn}");
             std::thread::sleep(Duration::from_millis(20));
         }

@@ -2,6 +2,7 @@
 
 use notary_tests::{Cluster, Shutdown, err, psql_lines, shared};
 use std::path::Path;
+use std::process::Command;
 
 #[test]
 fn a_dropped_cluster_leaves_no_process_and_no_directory() {
@@ -17,8 +18,7 @@ fn a_panic_takes_the_cluster_along() {
     let (send, receive) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
         let cluster = Cluster::start();
-        send.send((cluster.socket_dir().to_owned(), cluster.postmaster_pid()))
-            .unwrap();
+        send.send((cluster.socket_dir().to_owned(), cluster.postmaster_pid())).unwrap();
         panic!("as a failing test would");
     });
     assert!(thread.join().is_err());
@@ -33,9 +33,7 @@ fn committed_rows_survive_every_way_down() {
     cluster.client(&db).batch_execute("CREATE TABLE t (how text)").unwrap();
     for how in [Shutdown::Fast, Shutdown::Immediate, Shutdown::Kill] {
         let mut client = cluster.client(&db);
-        client
-            .execute("INSERT INTO t VALUES ($1)", &[&format!("{how:?}")])
-            .unwrap();
+        client.execute("INSERT INTO t VALUES ($1)", &[&format!("{how:?}")]).unwrap();
         cluster.restart(how);
     }
     let all = cluster.psql(&db, "SELECT how FROM t").ok();
@@ -44,16 +42,10 @@ fn committed_rows_survive_every_way_down() {
 }
 
 #[test]
-fn a_setting_reaches_the_server() {
-    let cluster = Cluster::builder().setting("application_name", "it's").start();
-    assert_eq!(
-        cluster.psql("postgres", "SHOW fsync; SHOW data_checksums").ok().stdout,
-        "off\noff\n"
-    );
-    let shown = cluster
-        .client("postgres")
-        .query_one("SELECT reset_val FROM pg_settings WHERE name = 'application_name'", &[]);
-    assert!(shown.is_ok());
+fn settings_reach_the_server() {
+    let cluster = Cluster::builder().setting("log_line_prefix", "it's ").start();
+    let shown = cluster.psql("postgres", "SHOW log_line_prefix; SHOW fsync").ok();
+    assert_eq!(psql_lines(&shown), ["it's ", "off"]);
 }
 
 #[test]
@@ -70,10 +62,7 @@ fn single_user_mode_reaches_the_same_database() {
 fn a_standby_follows_and_a_backup_starts() {
     let primary = Cluster::start();
     let standby = primary.standby();
-    primary
-        .client("postgres")
-        .batch_execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS a")
-        .unwrap();
+    primary.client("postgres").batch_execute("CREATE TABLE t AS SELECT generate_series(1, 1000) AS a").unwrap();
     primary.wait_for(&standby);
     let count = "SELECT count(*), pg_is_in_recovery() FROM t";
     assert_eq!(standby.psql("postgres", count).ok().stdout, "1000|t\n");
@@ -87,9 +76,7 @@ fn a_dump_goes_into_another_database() {
     let (from, to) = (shared().bare_db("dump"), shared().bare_db("restore"));
     from.psql("CREATE TABLE t AS SELECT 'ü' AS a").ok();
     let dump = shared().pg_dump(from.name(), &["-Fc"]).ok();
-    shared()
-        .pg_restore(to.name(), &["--exit-on-error"], &dump.stdout_bytes)
-        .ok();
+    shared().pg_restore(to.name(), &["--exit-on-error"], &dump.stdout_bytes).ok();
     assert_eq!(to.value("SELECT a FROM t"), "ü");
 }
 
@@ -106,9 +93,27 @@ fn errors_and_notices_show_their_fields() {
     assert_eq!(notices.take(), ["NOTICE: n\nHINT: h"]);
     let psql = db.psql("SELECT 1/0");
     assert_eq!(psql.status, 3);
-    assert!(
-        psql.stderr.contains("ERROR:  22012: division by zero"),
-        "{}",
-        psql.stderr
-    );
+    assert!(psql.stderr.contains("ERROR:  22012: division by zero"), "{}", psql.stderr);
+}
+
+#[test]
+fn clients_in_other_languages_reach_the_server() {
+    let db = shared().bare_db("clients");
+    let python = "import psycopg, sqlalchemy, django
+with psycopg.connect() as c: print(c.execute('SELECT current_database()').fetchone()[0])
+with sqlalchemy.create_engine('postgresql+psycopg://').connect() as c:
+    print(c.exec_driver_sql('SELECT current_database()').scalar_one())";
+    let node = "const { Client } = require('pg');
+(async () => { const c = new Client(); await c.connect();
+console.log((await c.query('SELECT current_database()')).rows[0].current_database);
+await c.end() })()";
+    let run = |command: &mut Command| {
+        let output = command.env("PGDATABASE", db.name()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let name = db.name();
+    assert_eq!(run(shared().python().args(["-c", python])), format!("{name}\n{name}\n"));
+    assert_eq!(run(shared().node().args(["-e", node])), format!("{name}\n"));
 }

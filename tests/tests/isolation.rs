@@ -33,10 +33,7 @@ fn sessions_meet_as_expected() {
 /// It comes with the server's headers, in the library directory.
 fn isolationtester() -> std::path::PathBuf {
     let pgroot = std::env::var("NOTARY_PGROOT").expect("NOTARY_PGROOT is set by make");
-    let shown = Command::new(Path::new(&pgroot).join("pg_config"))
-        .arg("--pkglibdir")
-        .output()
-        .unwrap();
+    let shown = Command::new(Path::new(&pgroot).join("pg_config")).arg("--pkglibdir").output().unwrap();
     let pkglibdir = String::from_utf8(shown.stdout).unwrap();
     Path::new(pkglibdir.trim()).join("pgxs/src/test/isolation/isolationtester")
 }

@@ -27,10 +27,7 @@ impl Clock {
 
     /// Takes in what another one remembers, as long as there is room.
     pub fn merge(&mut self, other: Self) {
-        other
-            .0
-            .into_iter()
-            .for_each(|(chain, backward)| self.note(chain, backward));
+        other.0.into_iter().for_each(|(chain, backward)| self.note(chain, backward));
     }
 
     /// One remark for each entry remembered in `chains`, and one for how many of `total` were not.
@@ -42,12 +39,7 @@ impl Clock {
         if unnamed > 0 {
             let detail = format!("{unnamed} more entries have a time before that of their predecessor");
             let notice = Notice::ClockBackwards;
-            remarks.push(Remark {
-                notice,
-                chain: None,
-                seq: None,
-                detail,
-            });
+            remarks.push(Remark { notice, chain: None, seq: None, detail });
         }
         remarks
     }
@@ -56,10 +48,5 @@ impl Clock {
 fn remark(chain: u32, backward: &Backward) -> Remark {
     let Backward { seq, from, to } = *backward;
     let detail = format!("notary_time goes back from {} to {}", Timestamp(from), Timestamp(to));
-    Remark {
-        notice: Notice::ClockBackwards,
-        chain: Some(chain.into()),
-        seq: Some(seq),
-        detail,
-    }
+    Remark { notice: Notice::ClockBackwards, chain: Some(chain.into()), seq: Some(seq), detail }
 }

@@ -23,12 +23,7 @@ impl Firsts {
         let from = first(segment).unwrap_or(0);
         let to = first(segment + 1).unwrap_or(MAX_CHAIN + 1).max(from);
         let right = tallied.clean.range(from..to).next().is_some();
-        Self {
-            segment,
-            right,
-            wrong: Vec::new(),
-            foreign: None,
-        }
+        Self { segment, right, wrong: Vec::new(), foreign: None }
     }
 
     pub const fn segment(&self) -> usize {

@@ -23,11 +23,7 @@ pub(super) struct Around<'a> {
 
 impl Group {
     pub fn new(chain: u32, seq: i64, row: Entry) -> Self {
-        Self {
-            chain,
-            seq,
-            rows: vec![row],
-        }
+        Self { chain, seq, rows: vec![row] }
     }
 
     pub fn is_at(&self, chain: u32, seq: i64) -> bool {
@@ -79,8 +75,7 @@ impl Group {
 impl Around<'_> {
     /// The row commits to the entry before it.
     pub fn precede(&self, row: &Entry) -> bool {
-        self.heads
-            .is_some_and(|heads| row.prev.is_some_and(|prev| heads.contains(&prev)))
+        self.heads.is_some_and(|heads| row.prev.is_some_and(|prev| heads.contains(&prev)))
     }
 
     /// Some row after it commits to this hash.
@@ -90,9 +85,6 @@ impl Around<'_> {
 
     /// What a row after it, itself consistent, commits to.
     pub fn expected(&self) -> Option<Digest> {
-        self.next
-            .iter()
-            .find(|next| next.is_consistent())
-            .and_then(|next| next.prev)
+        self.next.iter().find(|next| next.is_consistent()).and_then(|next| next.prev)
     }
 }

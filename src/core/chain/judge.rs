@@ -54,24 +54,14 @@ pub(super) fn judge(row: &Entry, around: &Around<'_>, segments: &Segments, evide
         return judge_consistent(row, around, repaired);
     }
     let restored = repaired.is_some() && repaired == row.hash;
-    let damaged = |problem, why, head| Verdict::Damaged {
-        problem,
-        why,
-        head,
-        breaks_before: false,
-    };
+    let damaged = |problem, why, head| Verdict::Damaged { problem, why, head, breaks_before: false };
     if restored {
         damaged(Problem::HashChanged, Why::Prev, row.hash)
     } else if around.commit_to(row.hash) {
         damaged(Problem::ValueChanged, Why::ValuesAndPrev, row.hash)
     } else if around.commit_to(row.computed) {
         let (problem, why, head) = (Problem::HashChanged, Why::Hash, row.computed);
-        Verdict::Damaged {
-            problem,
-            why,
-            head,
-            breaks_before: around.heads.is_some(),
-        }
+        Verdict::Damaged { problem, why, head, breaks_before: around.heads.is_some() }
     } else if around.commit_to(repaired)
         || (row.hash.is_none() && row.prev.is_none() && repaired.is_some() && around.next.is_empty())
     {
@@ -89,16 +79,9 @@ fn judge_linked(row: &Entry, around: &Around<'_>) -> Verdict {
         Verdict::Changed { head: row.hash }
     } else if only_hash {
         let (problem, why, head) = (Problem::HashChanged, Why::Hash, row.computed);
-        Verdict::Damaged {
-            problem,
-            why,
-            head,
-            breaks_before: false,
-        }
+        Verdict::Damaged { problem, why, head, breaks_before: false }
     } else {
-        Verdict::Doubtful {
-            head: around.expected().or(row.hash),
-        }
+        Verdict::Doubtful { head: around.expected().or(row.hash) }
     }
 }
 
@@ -111,10 +94,5 @@ fn judge_consistent(row: &Entry, around: &Around<'_>, repaired: Option<Digest>) 
         Some(_) if around.commit_to(repaired) => (Problem::HashChanged, Why::PrevAndHash, repaired),
         expected => (Problem::ValueChanged, Why::Rehashed(expected), expected),
     };
-    Verdict::Damaged {
-        problem,
-        why,
-        head,
-        breaks_before: false,
-    }
+    Verdict::Damaged { problem, why, head, breaks_before: false }
 }

@@ -88,29 +88,23 @@ impl Matching {
         evidence: &mut impl Evidence,
         report: &mut dyn FnMut(Finding),
     ) {
-        let Self {
-            suspects,
-            holes,
-            tails,
-            originals,
-        } = self;
+        let Self { suspects, holes, tails, mut originals } = self;
         if suspects.is_empty() {
             return holes.iter().for_each(|hole| report(hole.finding()));
         }
+        for (chain, (last, hash)) in &tallied.clean {
+            if tallied.wanted.contains(hash) {
+                originals.insert(*hash, (Some(chain.cast_signed()), Some(*last)));
+            }
+        }
         let mut places = Places::new(holes, &tails, tallied, segments);
         let told = vec![false; suspects.len()];
-        let mut solver = Solver {
-            segments,
-            evidence,
-            suspects,
-            told,
-            budget: MAX_REHASHES,
-        };
+        let mut solver = Solver { segments, evidence, suspects, told, budget: MAX_REHASHES };
         solver.place_all(&mut places);
         let mut findings = Vec::new();
         solver.tell_placed(&mut findings);
         solver.tell_exchanged(&mut findings);
-        let strays = solver.tell_rest(&places, originals, &mut findings);
+        let strays = solver.tell_rest(&places.displaced(), originals, &mut findings);
         findings.extend(places.missing(&solver.suspects, &strays).map(Hole::finding));
         findings.sort_by_key(|finding| (finding.chain, finding.seq));
         findings.into_iter().for_each(report);
@@ -158,14 +152,7 @@ impl<V: Evidence> Solver<'_, V> {
             {
                 let (chain, before) = (chain.cast_unsigned(), suspect.before.clone());
                 let owner = Some(index);
-                places.add(Hole {
-                    chain,
-                    from: seq,
-                    to: seq,
-                    before,
-                    after: suspect.after,
-                    owner,
-                });
+                places.add(Hole { chain, from: seq, to: seq, before, after: suspect.after, owner });
             }
         }
         let mut tried = BTreeSet::new();
@@ -190,9 +177,7 @@ impl<V: Evidence> Solver<'_, V> {
         }
         let (row, time) = (suspect.row.clone(), suspect.row.time?);
         for candidate in places.candidates(&row) {
-            let Candidate {
-                chain, seq, prev, hash, ..
-            } = candidate;
+            let Candidate { chain, seq, prev, hash, .. } = candidate;
             let Some(expected) = row.hash.or(hash) else {
                 continue;
             };
@@ -227,11 +212,7 @@ impl<V: Evidence> Solver<'_, V> {
                 words::finding(Problem::Swapped, row, words::swapped(row, place, what, &at))
             } else {
                 let finding = words::finding(Problem::ValueChanged, row, words::moved(row, stands, &at));
-                Finding {
-                    chain: place.0.map(i64::from),
-                    seq: place.1,
-                    ..finding
-                }
+                Finding { chain: place.0.map(i64::from), seq: place.1, ..finding }
             });
         }
     }
@@ -239,10 +220,7 @@ impl<V: Evidence> Solver<'_, V> {
     /// Pairs of rows that hold each other's values, neighbours first.
     fn tell_exchanged(&mut self, findings: &mut Vec<Finding>) {
         let open = |&index: &usize| {
-            let changed = self
-                .suspects
-                .get(index)
-                .is_some_and(|suspect| suspect.kind != Kind::Stray);
+            let changed = self.suspects.get(index).is_some_and(|suspect| suspect.kind != Kind::Stray);
             changed && self.told.get(index) == Some(&false)
         };
         let open: Vec<usize> = (0..self.suspects.len()).filter(open).collect();
@@ -286,13 +264,12 @@ impl<V: Evidence> Solver<'_, V> {
     /// Reports what could not be matched; returns where the rows among it stand that have no place.
     fn tell_rest(
         &mut self,
-        places: &Places,
+        displaced: &BTreeSet<usize>,
         mut originals: HashMap<Digest, Spot>,
         findings: &mut Vec<Finding>,
     ) -> BTreeSet<Spot> {
-        let displaced = places.displaced();
         for suspect in &self.suspects {
-            let in_place = (suspect.kind != Kind::Stray).then(|| suspect.stands());
+            let in_place = (suspect.kind == Kind::Changed).then(|| suspect.stands());
             if let (Some(hash), Some(place)) = (suspect.row.hash, suspect.belongs().or(in_place)) {
                 originals.insert(hash, place);
             }
@@ -303,7 +280,7 @@ impl<V: Evidence> Solver<'_, V> {
                 continue;
             }
             let hash = suspect.row.hash;
-            let original = hash.and_then(|hash| originals.get(&hash).copied().or_else(|| places.end(&hash)));
+            let original = hash.and_then(|hash| originals.get(&hash).copied());
             let copy_of = original.filter(|place| *place != suspect.stands());
             let doubtful = suspect.kind == Kind::Doubtful;
             if displaced.contains(&index) || (doubtful && copy_of.is_some()) {

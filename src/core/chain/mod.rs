@@ -1,7 +1,7 @@
 //! Chains: gap-free sequences of entries, and how a verifier judges them.
 //!
 //! Two passes. [`Tally`] sees every row once, in any order, and says which chains are whole: one run
-//! from seq 1, each link compared. [`walk`] sees the rows of the other chains only, sorted, and says
+//! from seq 1, each link compared. [`walk()`] sees the rows of the other chains only, sorted, and says
 //! what is wrong and where. Both compare stored bytes with recomputed ones and trust nothing else;
 //! neither knows where rows come from.
 //!

@@ -50,10 +50,7 @@ impl Table {
     /// Chains of these lengths, numbered from 1; the second segment starts at `second`.
     pub fn new(lengths: &[usize], second: u32) -> Self {
         let segments = Segments::new([header(1, 1), header(3, second)]).unwrap();
-        let mut table = Self {
-            segments,
-            rows: Vec::new(),
-        };
+        let mut table = Self { segments, rows: Vec::new() };
         for (chain, &length) in (1..).zip(lengths) {
             for _ in 0..length {
                 table.append(chain);
@@ -71,16 +68,7 @@ impl Table {
         };
         let value = self.rows.len() as u64;
         let (chain, seq, time) = (Some(chain), Some(seq), Some(5_000 + seq));
-        self.rows.push(Row {
-            chain,
-            seq,
-            time,
-            prev: Some(prev),
-            hash: None,
-            odd: false,
-            value,
-            gone: false,
-        });
+        self.rows.push(Row { chain, seq, time, prev: Some(prev), hash: None, odd: false, value, gone: false });
         self.seal(self.rows.len() - 1);
     }
 
@@ -97,44 +85,20 @@ impl Table {
 
     /// Where an entry is.
     pub fn find(&self, chain: i32, seq: i64) -> Option<usize> {
-        self.rows
-            .iter()
-            .position(|row| (row.chain, row.seq) == (Some(chain), Some(seq)))
+        self.rows.iter().position(|row| (row.chain, row.seq) == (Some(chain), Some(seq)))
     }
 
     /// A row as a verifier reads it.
     pub fn entry(&self, at: usize) -> Entry {
-        let Row {
-            chain,
-            seq,
-            time,
-            prev,
-            hash,
-            odd,
-            value,
-            ..
-        } = self.rows[at].clone();
+        let Row { chain, seq, time, prev, hash, odd, value, .. } = self.rows[at].clone();
         let place = || self.segments.place(chain?, seq?, time?, prev?);
         let computed = place().map(|place| hash_of(value, &place));
-        Entry {
-            chain,
-            seq,
-            time,
-            prev,
-            hash,
-            computed,
-            at: at as u64,
-            odd,
-        }
+        Entry { chain, seq, time, prev, hash, computed, at: at as u64, odd }
     }
 
     /// The rows that are there, in this order.
     pub fn entries(&self, order: &[usize]) -> Vec<Entry> {
-        order
-            .iter()
-            .filter(|&&at| !self.rows[at].gone)
-            .map(|&at| self.entry(at))
-            .collect()
+        order.iter().filter(|&&at| !self.rows[at].gone).map(|&at| self.entry(at)).collect()
     }
 
     /// The first pass, rows in this order.
@@ -175,11 +139,7 @@ impl Table {
         let tallied = self.tally(order);
         let found = short(&self.walk(&tallied).0);
         let all = short(&self.walk(&everything(&tallied)).0);
-        assert_eq!(
-            tallied.suspects.is_empty(),
-            all.is_empty(),
-            "tally and walk disagree: {all:?}"
-        );
+        assert_eq!(tallied.suspects.is_empty(), all.is_empty(), "tally and walk disagree: {all:?}");
         assert_eq!(found, all, "a walk over all rows says something else");
         found
     }
@@ -193,11 +153,7 @@ impl Table {
 /// The same report with every row suspected and nothing known to be clean.
 pub(super) fn everything(tallied: &TallyReport) -> TallyReport {
     let clean = BTreeMap::new();
-    TallyReport {
-        suspects: Suspects::All,
-        clean,
-        ..tallied.clone()
-    }
+    TallyReport { suspects: Suspects::All, clean, ..tallied.clone() }
 }
 
 pub(super) fn short(findings: &[Finding]) -> Vec<Found> {

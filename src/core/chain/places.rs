@@ -84,12 +84,7 @@ impl Places {
         segments: &Segments,
     ) -> Self {
         let (by_before, by_after, ends) = (HashMap::new(), HashMap::new(), HashMap::new());
-        let mut places = Self {
-            holes: Vec::new(),
-            by_before,
-            by_after,
-            ends,
-        };
+        let mut places = Self { holes: Vec::new(), by_before, by_after, ends };
         holes.into_iter().for_each(|hole| places.add(hole));
         for (&chain, (last, heads)) in tails {
             heads.iter().for_each(|&head| places.add_end(head, chain, last + 1));
@@ -123,13 +118,7 @@ impl Places {
             let fronts = self.by_before.get(&prev).into_iter().flatten();
             found.extend(fronts.filter_map(|&index| self.front(index, prev)));
             let ends = self.ends.get(&prev).into_iter().flatten();
-            found.extend(ends.map(|&(chain, seq)| Candidate {
-                chain,
-                seq,
-                prev,
-                hash: None,
-                slot: Slot::End,
-            }));
+            found.extend(ends.map(|&(chain, seq)| Candidate { chain, seq, prev, hash: None, slot: Slot::End }));
         }
         if let Some(hash) = row.hash {
             for &index in self.by_after.get(&hash).into_iter().flatten() {
@@ -140,13 +129,7 @@ impl Places {
                     continue;
                 }
                 let (chain, seq) = (hole.chain, hole.to);
-                let back = |&prev| Candidate {
-                    chain,
-                    seq,
-                    prev,
-                    hash: Some(hash),
-                    slot: Slot::Back(index),
-                };
+                let back = |&prev| Candidate { chain, seq, prev, hash: Some(hash), slot: Slot::Back(index) };
                 found.extend(row.prev.iter().map(back));
                 if hole.from == hole.to {
                     found.extend(hole.before.iter().map(back));
@@ -185,19 +168,9 @@ impl Places {
         }
     }
 
-    /// The entry that ends a chain and has this hash.
-    pub fn end(&self, hash: &Digest) -> Option<Spot> {
-        let &(chain, seq) = self.ends.get(hash)?.first()?;
-        (seq > 1).then_some((Some(chain.cast_signed()), Some(seq - 1)))
-    }
-
     /// Suspects whose place turned out to be another row's.
     pub fn displaced(&self) -> BTreeSet<usize> {
-        self.holes
-            .iter()
-            .filter(|hole| hole.is_filled())
-            .filter_map(|hole| hole.owner)
-            .collect()
+        self.holes.iter().filter(|hole| hole.is_filled()).filter_map(|hole| hole.owner).collect()
     }
 
     /// Holes that are left. Where a stray stands in the only missing place, that is said already.
@@ -206,19 +179,16 @@ impl Places {
         suspects: &'a [Suspect],
         strays: &'a BTreeSet<Spot>,
     ) -> impl Iterator<Item = &'a Hole> {
-        self.holes
-            .iter()
-            .filter(|hole| !hole.is_filled())
-            .filter(|hole| match hole.owner {
-                Some(owner) => {
-                    let left = suspects.get(owner).is_some_and(|owner| owner.belongs.is_some());
-                    left && hole.after.is_some()
-                }
-                None => {
-                    let spot = (Some(hole.chain.cast_signed()), Some(hole.from));
-                    hole.from != hole.to || !strays.contains(&spot)
-                }
-            })
+        self.holes.iter().filter(|hole| !hole.is_filled()).filter(|hole| match hole.owner {
+            Some(owner) => {
+                let left = suspects.get(owner).is_some_and(|owner| owner.belongs.is_some());
+                left && hole.after.is_some()
+            }
+            None => {
+                let spot = (Some(hole.chain.cast_signed()), Some(hole.from));
+                hole.from != hole.to || !strays.contains(&spot)
+            }
+        })
     }
 
     fn front(&self, index: usize, prev: Digest) -> Option<Candidate> {
@@ -226,13 +196,7 @@ impl Places {
         let open = !hole.is_filled() && hole.before.contains(&prev);
         let hash = hole.after.filter(|_| hole.from == hole.to);
         let (chain, seq) = (hole.chain, hole.from);
-        open.then_some(Candidate {
-            chain,
-            seq,
-            prev,
-            hash,
-            slot: Slot::Front(index),
-        })
+        open.then_some(Candidate { chain, seq, prev, hash, slot: Slot::Front(index) })
     }
 
     fn index(&mut self, index: usize) {

@@ -53,11 +53,7 @@ impl Run {
         if self.hash != next.prev {
             return Err(());
         }
-        let backward = Backward {
-            seq: next.first,
-            from: self.last_time,
-            to: next.first_time,
-        };
+        let backward = Backward { seq: next.first, from: self.last_time, to: next.first_time };
         Ok((next.first_time < self.last_time).then_some(backward))
     }
 

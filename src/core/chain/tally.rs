@@ -129,14 +129,7 @@ impl Tally {
                 if chain.suspect || self.disordered {
                     return;
                 }
-                let run = Run {
-                    first: seq,
-                    last: seq,
-                    prev,
-                    hash,
-                    first_time: time,
-                    last_time: time,
-                };
+                let run = Run { first: seq, last: seq, prev, hash, first_time: time, last_time: time };
                 match chain.runs.add(&run) {
                     Added::Extended => {}
                     added => self.settle(number, added),
@@ -192,52 +185,28 @@ impl Tally {
         for (number, chain) in (1..).zip(&self.chains).filter(|(_, chain)| chain.seen) {
             chains += 1;
             let header = self.segments.of_chain(number).map(|(_, hash)| hash);
-            let run = chain
-                .runs
-                .whole()
-                .filter(|run| run.first == 1 && Some(run.prev) == header);
+            let run = chain.runs.whole().filter(|run| run.first == 1 && Some(run.prev) == header);
             match run.filter(|_| !chain.suspect && !self.disordered) {
                 Some(run) => drop(clean.insert(number, (run.last, run.hash))),
                 None => drop(numbers.insert(number.cast_signed())),
             }
         }
-        let suspects = if self.disordered {
-            Suspects::All
-        } else {
-            Suspects::Chains {
-                numbers,
-                outside: self.outside,
-            }
-        };
+        let suspects =
+            if self.disordered { Suspects::All } else { Suspects::Chains { numbers, outside: self.outside } };
         let mut remarks = self.adopted();
         let counts = (1..).zip(&self.chains).filter(|(number, _)| clean.contains_key(number));
         let total = counts.map(|(_, chain)| chain.backwards).sum();
         remarks.extend(self.clock.remarks(total, |chain| clean.contains_key(&chain)));
         let Self { entries, wanted, .. } = self;
-        TallyReport {
-            entries,
-            chains,
-            suspects,
-            header_suspects,
-            remarks,
-            clean,
-            wanted,
-        }
+        TallyReport { entries, chains, suspects, header_suspects, remarks, clean, wanted }
     }
 
     /// A row that cannot be part of any run.
     #[cold]
     fn suspect_row(&mut self, number: u32, e: &Entry) {
         let odd = match e.seq {
-            Some(1) => Some(OddStart {
-                prev: e.prev,
-                hash: e.hash,
-                link: None,
-            }),
-            Some(2) => Some(OddStart {
-                link: e.prev,
-                ..OddStart::default()
-            }),
+            Some(1) => Some(OddStart { prev: e.prev, hash: e.hash, link: None }),
+            Some(2) => Some(OddStart { link: e.prev, ..OddStart::default() }),
             _ => None,
         };
         if let Some((odd, chain)) = odd.zip(chain_at(&mut self.chains, number)) {
@@ -317,7 +286,7 @@ impl Tally {
             chain: Some(header.first_chain.into()),
             seq: None,
             detail: format!(
-                "{} rows were there before segment {} and were chained at {}",
+                "{} row(s) that were there before segment {} began were chained at {}",
                 header.adopted,
                 header.segment,
                 Timestamp(header.time)
@@ -366,9 +335,7 @@ impl Suspects {
 
 /// A chain number that can be: from 1 to [`MAX_CHAIN`].
 pub(super) fn chain_number(chain: i32) -> Option<u32> {
-    u32::try_from(chain)
-        .ok()
-        .filter(|chain| (1..=MAX_CHAIN).contains(chain))
+    u32::try_from(chain).ok().filter(|chain| (1..=MAX_CHAIN).contains(chain))
 }
 
 /// What is known of a chain; always there for a number from 1.

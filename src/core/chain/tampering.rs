@@ -44,12 +44,7 @@ fn change() -> impl Strategy<Value = Change> {
         (1..=6).prop_map(Some),
         prop_oneof![Just(-1), Just(0), Just(40), Just(65_536), Just(i32::MAX)].prop_map(Some)
     ];
-    let time = prop_oneof![
-        Just(None),
-        any::<i64>().prop_map(Some),
-        Just(Some(i64::MAX)),
-        Just(Some(0))
-    ];
+    let time = prop_oneof![Just(None), any::<i64>().prop_map(Some), Just(Some(i64::MAX)), Just(Some(0))];
     prop_oneof![
         Just(Value),
         garbage().prop_map(Hash),
@@ -96,11 +91,7 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             row.hash = garbage.map(|_| GARBAGE);
             // Of a last entry nobody can say whether its values or its hash were changed.
             let value = is_last && garbage.is_some();
-            here(if value {
-                Problem::ValueChanged
-            } else {
-                Problem::HashChanged
-            })
+            here(if value { Problem::ValueChanged } else { Problem::HashChanged })
         }
         Change::OddHash => {
             (row.hash, row.odd) = (None, true);
@@ -155,10 +146,10 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
                 return None;
             }
             let mut pair = [table.rows[at].clone(), table.rows[other].clone()];
-            let found = pair
-                .iter()
-                .map(|row| place(Problem::Swapped, row.chain.unwrap(), row.seq.unwrap()));
-            let found = found.collect();
+            let mut found = Vec::new();
+            for row in &pair {
+                found.push(place(Problem::Swapped, row.chain?, row.seq?));
+            }
             let [a, b] = &mut pair;
             if matches!(change, Change::ExchangePlaces(_)) {
                 std::mem::swap(&mut a.chain, &mut b.chain);
@@ -178,11 +169,7 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
         }
         Change::CopyToChain(to, far) => {
             let seq = table.last(to) + far;
-            let copy = Row {
-                chain: Some(to),
-                seq: Some(seq),
-                ..table.rows[at].clone()
-            };
+            let copy = Row { chain: Some(to), seq: Some(seq), ..table.rows[at].clone() };
             // As the first entry of a new chain it has the right prev, which makes it a changed row.
             if to == chain || (seq == 1 && copy.prev == Some(table.segments.of_chain(to.cast_unsigned())?.1)) {
                 return None;
@@ -192,11 +179,7 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
         }
         Change::CopyBeside(other) => {
             let beside = table.rows[rows[other % rows.len()]].clone();
-            let copy = Row {
-                chain: beside.chain,
-                seq: beside.seq,
-                ..table.rows[at].clone()
-            };
+            let copy = Row { chain: beside.chain, seq: beside.seq, ..table.rows[at].clone() };
             table.rows.push(copy);
             Some(vec![place(Problem::Inserted, beside.chain?, beside.seq?)])
         }
@@ -225,19 +208,13 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             here(Problem::HashChanged)
         }
         Change::Fork => {
-            let twin = Row {
-                value: new_value,
-                ..row.clone()
-            };
+            let twin = Row { value: new_value, ..row.clone() };
             table.rows.push(twin);
             table.seal(table.rows.len() - 1);
             here(Problem::Fork)
         }
         Change::Unchain => {
-            *row = Row {
-                value: row.value,
-                ..unchained()
-            };
+            *row = Row { value: row.value, ..unchained() };
             let missing = (Problem::Missing, Some(chain.into()), Some(seq), Some(seq));
             let found = if is_last { vec![] } else { vec![missing] };
             Some([found, vec![(Problem::Unchained, None, None, None)]].concat())
@@ -248,20 +225,10 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
         }
         Change::Forge(far) => {
             // A forged row beyond the end that is hashed rightly claims that there were others before it.
-            let forged = Row {
-                seq: Some(last + far),
-                prev: Some(GARBAGE),
-                value: new_value,
-                ..row.clone()
-            };
+            let forged = Row { seq: Some(last + far), prev: Some(GARBAGE), value: new_value, ..row.clone() };
             table.rows.push(forged);
             table.seal(table.rows.len() - 1);
-            Some(vec![(
-                Problem::Missing,
-                Some(chain.into()),
-                Some(last + 1),
-                Some(last + far - 1),
-            )])
+            Some(vec![(Problem::Missing, Some(chain.into()), Some(last + 1), Some(last + far - 1))])
         }
     }
 }
@@ -272,16 +239,7 @@ fn place(problem: Problem, chain: i32, seq: i64) -> Found {
 
 fn unchained() -> Row {
     let (chain, seq, time, prev, hash) = (None, None, None, None, None);
-    Row {
-        chain,
-        seq,
-        time,
-        prev,
-        hash,
-        odd: false,
-        value: 0,
-        gone: false,
-    }
+    Row { chain, seq, time, prev, hash, odd: false, value: 0, gone: false }
 }
 
 fn sorted(mut found: Vec<Found>) -> Vec<Found> {
@@ -294,11 +252,7 @@ fn lengths() -> impl Strategy<Value = Vec<usize>> {
 }
 
 fn config(cases: u32) -> ProptestConfig {
-    ProptestConfig {
-        cases,
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 /// A change that stays in its own chains, whatever is done to others.

@@ -110,8 +110,7 @@ impl<V: Evidence> Walk<'_, V> {
     fn finish(mut self) -> Vec<Remark> {
         self.turn(None);
         self.settle_firsts();
-        self.matching
-            .finish(self.segments, self.tallied, self.evidence, self.report);
+        self.matching.finish(self.segments, self.tallied, self.evidence, self.report);
         self.clock.remarks(self.backwards, |_| true)
     }
 
@@ -164,12 +163,7 @@ impl<V: Evidence> Walk<'_, V> {
         }
         let header = self.segments.of_chain(number).map(|(_, hash)| hash);
         let heads = header.into_iter().collect();
-        self.chain = Some(Chain {
-            number,
-            due: 1,
-            heads,
-            last: None,
-        });
+        self.chain = Some(Chain { number, due: 1, heads, last: None });
     }
 
     fn settle_firsts(&mut self) {
@@ -264,12 +258,7 @@ impl<V: Evidence> Walk<'_, V> {
                 self.blame_before(chain, &row);
                 return self.keep(chain, row);
             }
-            Verdict::Damaged {
-                problem,
-                why,
-                head,
-                breaks_before,
-            } => {
+            Verdict::Damaged { problem, why, head, breaks_before } => {
                 if breaks_before {
                     self.blame_before(chain, &row);
                 }
@@ -310,14 +299,7 @@ impl<V: Evidence> Walk<'_, V> {
         let before = std::mem::replace(&mut chain.heads, heads);
         if seq > chain.due {
             let (number, from, to) = (chain.number, chain.due, seq - 1);
-            let hole = Hole {
-                chain: number,
-                from,
-                to,
-                before,
-                after: row.prev,
-                owner: None,
-            };
+            let hole = Hole { chain: number, from, to, before, after: row.prev, owner: None };
             if let Some(hole) = self.matching.hole(hole) {
                 (self.report)(hole.finding());
             }
@@ -328,13 +310,7 @@ impl<V: Evidence> Walk<'_, V> {
 
     /// Keeps a row to be matched with others, or reports it if there are too many.
     fn hold(&mut self, kind: Kind, row: Entry, before: Vec<Digest>, after: Option<Digest>) {
-        let suspect = Suspect {
-            kind,
-            row,
-            before,
-            after,
-            belongs: None,
-        };
+        let suspect = Suspect { kind, row, before, after, belongs: None };
         if let Some(suspect) = self.matching.suspect(suspect) {
             (self.report)(suspect.finding(None, self.evidence));
         }

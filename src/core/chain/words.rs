@@ -23,24 +23,14 @@ pub(super) type Spot = (Option<i32>, Option<i64>);
 
 /// A finding at the place where a row stands.
 pub(super) fn finding(problem: Problem, row: &Entry, detail: String) -> Finding {
-    Finding {
-        problem,
-        chain: row.chain.map(i64::from),
-        seq: row.seq,
-        to_seq: None,
-        found: row.computed,
-        detail,
-    }
+    Finding { problem, chain: row.chain.map(i64::from), seq: row.seq, to_seq: None, found: row.computed, detail }
 }
 
 /// A row whose damage is certain.
 pub(super) fn damaged(row: &Entry, why: &Why, head: Option<Digest>, at: &str) -> String {
     let stored = hash(row.hash);
     match why {
-        Why::Hash => format!(
-            "notary_hash was changed: it is {stored}, the row hashes to {}; {at}",
-            hash(row.computed)
-        ),
+        Why::Hash => format!("notary_hash was changed: it is {stored}, the row hashes to {}; {at}", hash(row.computed)),
         Why::Prev => format!(
             "notary_prev was changed: it is {}, with that of the entry before it the row hashes to its notary_hash {stored}; {at}",
             hash(row.prev)
@@ -82,11 +72,7 @@ pub(super) fn changed(row: &Entry, expected: Option<Digest>, at: &str) -> String
 
 /// A row that belongs elsewhere.
 pub(super) fn moved(row: &Entry, stands: Spot, at: &str) -> String {
-    format!(
-        "the row with this entry's hash {} stands at {} now; {at}",
-        hash(row.hash),
-        spot(stands)
-    )
+    format!("the row with this entry's hash {} stands at {} now; {at}", hash(row.hash), spot(stands))
 }
 
 /// A row in another one's place or with another one's values.
@@ -165,10 +151,7 @@ pub(super) fn unchained(at: &str) -> String {
 
 /// A header that is not the one that chains were started from.
 pub(super) fn header_changed(header: &Header, own: Digest, prev: Digest) -> String {
-    format!(
-        "the chains of segment {} start from {prev}, its header hashes to {own}",
-        header.segment
-    )
+    format!("the chains of segment {} start from {prev}, its header hashes to {own}", header.segment)
 }
 
 /// A first entry that does not start from the header, where others do.

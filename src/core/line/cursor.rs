@@ -75,22 +75,12 @@ impl<'a> Cursor<'a> {
         }
         self.expect(",\"time\":")?;
         let time = self.time()?;
-        Ok(Head {
-            log,
-            segment,
-            chain,
-            seq,
-            time,
-        })
+        Ok(Head { log, segment, chain, seq, time })
     }
 
     /// Exactly this token.
     pub(crate) fn expect(&mut self, token: &'static str) -> Result<(), LineError> {
-        if self.eat(token) {
-            Ok(())
-        } else {
-            Err(LineError::Expected(self.at, token))
-        }
+        if self.eat(token) { Ok(()) } else { Err(LineError::Expected(self.at, token)) }
     }
 
     /// This token, if it is next.
@@ -104,11 +94,7 @@ impl<'a> Cursor<'a> {
 
     /// The end of the text.
     pub(crate) fn end(&self) -> Result<(), LineError> {
-        if self.at == self.text.len() {
-            Ok(())
-        } else {
-            Err(LineError::TrailingBytes(self.at))
-        }
+        if self.at == self.text.len() { Ok(()) } else { Err(LineError::TrailingBytes(self.at)) }
     }
 
     /// An integer from 0 to `i64::MAX`.
@@ -124,8 +110,7 @@ impl<'a> Cursor<'a> {
     pub(crate) fn positive_u32(&mut self) -> Result<u32, LineError> {
         let at = self.at;
         let n = u32::try_from(self.uint()?).ok();
-        n.filter(|&n| n > 0 && n <= i32::MAX as u32)
-            .ok_or(LineError::BadNumber(at))
+        n.filter(|&n| n > 0 && n <= i32::MAX as u32).ok_or(LineError::BadNumber(at))
     }
 
     /// A string in canonical form, unescaped.
@@ -280,11 +265,7 @@ impl<'a> Cursor<'a> {
             && (whole == "0" || !whole.starts_with('0'))
             && fraction != Some("")
             && !(negative && zero);
-        if canonical {
-            Ok(())
-        } else {
-            Err(LineError::BadNumber(at))
-        }
+        if canonical { Ok(()) } else { Err(LineError::BadNumber(at)) }
     }
 
     fn digits(&mut self) -> &'a str {

@@ -11,6 +11,8 @@
 pub(crate) mod cursor;
 mod error;
 mod read;
+#[cfg(test)]
+mod tests;
 
 pub use error::LineError;
 pub use read::{EntryLine, Line, Sealed, read};

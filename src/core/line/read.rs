@@ -52,11 +52,7 @@ pub fn read(line: &[u8]) -> Result<Line<'_>, LineError> {
 fn read_entry<'a>(head: Head, cursor: &mut Cursor<'a>) -> Result<EntryLine<'a>, LineError> {
     cursor.expect(",\"prev\":")?;
     let prev = cursor.digest()?;
-    let redactable = if cursor.eat(",\"redactable\":{") {
-        read_redactable(cursor)?
-    } else {
-        Vec::new()
-    };
+    let redactable = if cursor.eat(",\"redactable\":{") { read_redactable(cursor)? } else { Vec::new() };
     cursor.expect(",\"row\":{")?;
     let mut row = Vec::new();
     cursor.members("}", |cursor, name| {
@@ -70,25 +66,8 @@ fn read_entry<'a>(head: Head, cursor: &mut Cursor<'a>) -> Result<EntryLine<'a>, 
     if redactable.iter().any(twice) {
         return Err(LineError::NameInBoth);
     }
-    let Head {
-        log,
-        segment,
-        chain,
-        seq,
-        time,
-    } = head;
-    Ok(EntryLine {
-        place: Place {
-            log,
-            segment,
-            chain,
-            seq,
-            time,
-            prev,
-        },
-        redactable,
-        row,
-    })
+    let Head { log, segment, chain, seq, time } = head;
+    Ok(EntryLine { place: Place { log, segment, chain, seq, time, prev }, redactable, row })
 }
 
 /// After `"redactable":{`; an empty one is not written at all.

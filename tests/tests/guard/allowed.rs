@@ -121,10 +121,7 @@ fn what_harms_no_log_goes_on() {
 fn a_log_that_is_no_longer_protected_is_an_ordinary_table() {
     let scene = Scene::new("guard_after");
     let mut client = scene.session(false);
-    run(
-        &mut client,
-        "SELECT notary.unprotect('app', 'test'), notary.unprotect('part', 'test')",
-    );
+    run(&mut client, "SELECT notary.unprotect('app', 'test'), notary.unprotect('part', 'test')");
     run(
         &mut client,
         "UPDATE app SET note = 'x'; DELETE FROM part; ALTER TABLE app ALTER COLUMN at TYPE text;

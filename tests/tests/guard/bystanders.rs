@@ -69,10 +69,7 @@ fn an_unrelated_schema_goes_with_all_that_is_in_it() {
 fn a_database_with_logs_can_be_dropped() {
     let scene = Scene::new("guard_dropdb");
     let name = scene.db.name().to_owned();
-    run(
-        &mut scene.db.cluster().client("postgres"),
-        &format!("DROP DATABASE \"{name}\" WITH (FORCE)"),
-    );
+    run(&mut scene.db.cluster().client("postgres"), &format!("DROP DATABASE \"{name}\" WITH (FORCE)"));
 }
 
 #[test]
@@ -85,9 +82,7 @@ fn a_dump_restores_with_the_guard_active() {
         if args == ["-Fp"] {
             copy.psql(&dump.stdout).ok();
         } else {
-            cluster
-                .pg_restore(copy.name(), &["--exit-on-error"], &dump.stdout_bytes)
-                .ok();
+            cluster.pg_restore(copy.name(), &["--exit-on-error"], &dump.stdout_bytes).ok();
         }
         let rows = "SELECT string_agg(a::text, ';' ORDER BY id) FROM app a";
         assert_eq!(scene.db.value(rows), copy.value(rows));

@@ -16,72 +16,30 @@ fn columns() {
         no("ALTER TABLE app RENAME notary_seq TO other", "RENAME COLUMN notary_seq"),
         no("ALTER TABLE part RENAME COLUMN note TO other", "RENAME COLUMN note"),
         no("ALTER TABLE app ALTER COLUMN id TYPE bigint", "ALTER COLUMN id TYPE"),
-        no(
-            "ALTER TABLE app ALTER COLUMN note TYPE varchar(20)",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN note TYPE varchar(10)",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN note TYPE varchar(10) USING 'forged'",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN at TYPE timestamptz",
-            "ALTER COLUMN at TYPE",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN note TYPE varchar(10) COLLATE \"C\"",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN notary_seq TYPE numeric",
-            "ALTER COLUMN notary_seq TYPE",
-        ),
-        no(
-            "ALTER TABLE part ALTER COLUMN note TYPE varchar",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ADD COLUMN ok int, ALTER COLUMN note TYPE text",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "DO $$ BEGIN ALTER TABLE app ALTER note TYPE text USING 'forged'; END $$",
-            "ALTER COLUMN note TYPE",
-        ),
-        no(
-            "ALTER TABLE app ADD COLUMN x text DEFAULT 'f'",
-            "ADD COLUMN x with a default",
-        ),
+        no("ALTER TABLE app ALTER COLUMN note TYPE varchar(20)", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ALTER COLUMN note TYPE varchar(10)", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ALTER COLUMN note TYPE varchar(10) USING 'forged'", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ALTER COLUMN at TYPE timestamptz", "ALTER COLUMN at TYPE"),
+        no("ALTER TABLE app ALTER COLUMN note TYPE varchar(10) COLLATE \"C\"", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ALTER COLUMN notary_seq TYPE numeric", "ALTER COLUMN notary_seq TYPE"),
+        no("ALTER TABLE part ALTER COLUMN note TYPE varchar", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ADD COLUMN ok int, ALTER COLUMN note TYPE text", "ALTER COLUMN note TYPE"),
+        no("DO $$ BEGIN ALTER TABLE app ALTER note TYPE text USING 'forged'; END $$", "ALTER COLUMN note TYPE"),
+        no("ALTER TABLE app ADD COLUMN x text DEFAULT 'f'", "ADD COLUMN x with a default"),
         no(
             "ALTER TABLE app ADD COLUMN x text DEFAULT 'f', ALTER COLUMN x SET DEFAULT NULL",
             "ADD COLUMN x with a default",
         ),
-        no(
-            "ALTER TABLE app ADD COLUMN x double precision DEFAULT random()",
-            "ADD COLUMN x with a default",
-        ),
+        no("ALTER TABLE app ADD COLUMN x double precision DEFAULT random()", "ADD COLUMN x with a default"),
         no(
             "ALTER TABLE app ADD COLUMN x double precision DEFAULT random(), ALTER COLUMN x SET DEFAULT NULL",
             "ADD COLUMN x with a default",
         ),
-        no(
-            "ALTER TABLE part ADD COLUMN x text DEFAULT 'f'",
-            "ADD COLUMN x with a default",
-        ),
-        no(
-            "ALTER TABLE part ADD COLUMN x double precision DEFAULT random()",
-            "ADD COLUMN x with a default",
-        ),
+        no("ALTER TABLE part ADD COLUMN x text DEFAULT 'f'", "ADD COLUMN x with a default"),
+        no("ALTER TABLE part ADD COLUMN x double precision DEFAULT random()", "ADD COLUMN x with a default"),
         no("ALTER TABLE app ADD COLUMN x serial", added),
         no("ALTER TABLE app ADD COLUMN x int GENERATED ALWAYS AS IDENTITY", added),
-        no(
-            "ALTER TABLE app ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED",
-            added,
-        ),
+        no("ALTER TABLE app ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED", added),
         no("ALTER TABLE app ADD COLUMN x text NOT NULL", added),
         no("ALTER TABLE app ADD COLUMN x int PRIMARY KEY", added),
         no("ALTER TABLE app ADD COLUMN x xml", added),
@@ -93,30 +51,12 @@ fn columns() {
         no("ALTER TABLE app ADD COLUMN x required", added),
         no("ALTER TABLE part ADD COLUMN x filled", added),
         no("ALTER TABLE app ADD COLUMN notary_x int", "ADD COLUMN notary_x"),
-        no(
-            "ALTER TABLE app ADD COLUMN x int REFERENCES actor ON DELETE CASCADE",
-            "ADD FOREIGN KEY",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN doubled DROP EXPRESSION",
-            "DROP EXPRESSION",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN notary_seq SET DEFAULT 7",
-            "SET DEFAULT for column notary_seq",
-        ),
-        no(
-            "ALTER TABLE app ALTER COLUMN notary_seq SET NOT NULL",
-            "ALTER COLUMN notary_seq",
-        ),
-        no(
-            "ALTER TABLE app ADD PRIMARY KEY (notary_chain, notary_seq)",
-            "ALTER COLUMN notary_",
-        ),
-        no(
-            "ALTER TABLE part ALTER COLUMN notary_hash SET DEFAULT ''",
-            "SET DEFAULT for column notary_hash",
-        ),
+        no("ALTER TABLE app ADD COLUMN x int REFERENCES actor ON DELETE CASCADE", "ADD FOREIGN KEY"),
+        no("ALTER TABLE app ALTER COLUMN doubled DROP EXPRESSION", "DROP EXPRESSION"),
+        no("ALTER TABLE app ALTER COLUMN notary_seq SET DEFAULT 7", "SET DEFAULT for column notary_seq"),
+        no("ALTER TABLE app ALTER COLUMN notary_seq SET NOT NULL", "ALTER COLUMN notary_seq"),
+        no("ALTER TABLE app ADD PRIMARY KEY (notary_chain, notary_seq)", "ALTER COLUMN notary_"),
+        no("ALTER TABLE part ALTER COLUMN notary_hash SET DEFAULT ''", "SET DEFAULT for column notary_hash"),
     ]);
 }
 
@@ -148,17 +88,10 @@ fn a_default_that_runs_commands_of_its_own() {
 #[test]
 fn the_hint_for_a_default_says_how_it_goes() {
     let scene = Scene::new("guard_default_hint");
-    let error = notary_tests::err(
-        scene
-            .session(false)
-            .batch_execute("ALTER TABLE app ADD COLUMN x text DEFAULT 'f'"),
-    );
+    let error = notary_tests::err(scene.session(false).batch_execute("ALTER TABLE app ADD COLUMN x text DEFAULT 'f'"));
     assert!(error.hint.contains("nullable and without a default first"), "{error}");
     assert!(error.hint.contains("SET DEFAULT"), "{error}");
-    scene.allows(&[
-        "ALTER TABLE app ADD COLUMN x text",
-        "ALTER TABLE app ALTER COLUMN x SET DEFAULT 'f'",
-    ]);
+    scene.allows(&["ALTER TABLE app ADD COLUMN x text", "ALTER TABLE app ALTER COLUMN x SET DEFAULT 'f'"]);
     assert_eq!(scene.db.value("SELECT count(*) FROM app WHERE x = 'f'"), "1");
 }
 

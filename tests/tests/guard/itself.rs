@@ -12,14 +12,8 @@ fn pg_notary_itself() {
         superuser_only("DROP EXTENSION plpgsql, pg_notary CASCADE", "DROP EXTENSION"),
         superuser_only("DROP SCHEMA notary CASCADE", "DROP SCHEMA"),
         superuser_only("ALTER SCHEMA notary RENAME TO other", "ALTER SCHEMA notary RENAME"),
-        superuser_only(
-            "ALTER EXTENSION pg_notary SET SCHEMA public",
-            "ALTER EXTENSION SET SCHEMA",
-        ),
-        superuser_only(
-            "ALTER EXTENSION pg_notary DROP FUNCTION notary.refuse()",
-            "ALTER EXTENSION pg_notary DROP",
-        ),
+        superuser_only("ALTER EXTENSION pg_notary SET SCHEMA public", "ALTER EXTENSION SET SCHEMA"),
+        superuser_only("ALTER EXTENSION pg_notary DROP FUNCTION notary.refuse()", "ALTER EXTENSION pg_notary DROP"),
         superuser_only(
             "ALTER EXTENSION pg_notary DROP EVENT TRIGGER notary_guard_start",
             "ALTER EXTENSION pg_notary DROP",
@@ -57,16 +51,8 @@ fn a_partition_is_named_in_the_detail_and_its_log_in_the_message() {
     let scene = Scene::new("guard_naming");
     let error = notary_tests::err(scene.session(false).batch_execute("DELETE FROM part_2a"));
     assert_eq!(error.message, "DELETE is refused: public.part is an append-only log");
-    assert!(
-        error
-            .detail
-            .starts_with("public.part_2a is a partition of public.part."),
-        "{error}"
-    );
-    assert_eq!(
-        error.hint,
-        "To end the protection, its owner can run: SELECT notary.unprotect('public.part', 'why')"
-    );
+    assert!(error.detail.starts_with("public.part_2a is a partition of public.part."), "{error}");
+    assert_eq!(error.hint, "To end the protection, its owner can run: SELECT notary.unprotect('public.part', 'why')");
 }
 
 #[test]
@@ -90,27 +76,10 @@ fn a_refusal_leaves_one_line_in_the_server_log() {
     assert_eq!(lines.len(), 3, "{log}");
     assert!(lines[0].ends_with(&format!("{line}\"DELETE\"")), "{}", lines[0]);
     assert!(lines[0].contains(" 55000 alice@"), "{}", lines[0]);
-    assert!(
-        lines[1].ends_with(&format!("{line}\"INSERT with notary_seq\"")),
-        "{}",
-        lines[1]
-    );
-    assert!(
-        lines[2].ends_with(&format!("{line}\"DROP TABLE\" session_role=\"postgres\"")),
-        "{}",
-        lines[2]
-    );
-    let after = log
-        .split(lines[0])
-        .nth(1)
-        .unwrap_or_default()
-        .lines()
-        .nth(1)
-        .unwrap_or_default();
-    assert!(
-        after.contains("ERROR:") || after.contains("LOCATION:"),
-        "a STATEMENT or CONTEXT line follows: {after}"
-    );
+    assert!(lines[1].ends_with(&format!("{line}\"INSERT with notary_seq\"")), "{}", lines[1]);
+    assert!(lines[2].ends_with(&format!("{line}\"DROP TABLE\" session_role=\"postgres\"")), "{}", lines[2]);
+    let after = log.split(lines[0]).nth(1).unwrap_or_default().lines().nth(1).unwrap_or_default();
+    assert!(after.contains("ERROR:") || after.contains("LOCATION:"), "a STATEMENT or CONTEXT line follows: {after}");
 }
 
 #[test]
@@ -133,10 +102,7 @@ fn the_extension_can_be_dropped_when_no_log_is_left() {
     }
     let error = notary_tests::err(client.batch_execute("DROP EXTENSION pg_notary CASCADE"));
     assert!(error.hint.contains("notary.unprotect('notary.journal'"), "{error}");
-    run(
-        &mut client,
-        "SELECT notary.unprotect('notary.journal', 'test'); DROP TABLE notary.journal",
-    );
+    run(&mut client, "SELECT notary.unprotect('notary.journal', 'test'); DROP TABLE notary.journal");
     run(&mut client, "DROP EXTENSION pg_notary");
     for session in [&mut living, &mut client] {
         run(
@@ -144,10 +110,7 @@ fn the_extension_can_be_dropped_when_no_log_is_left() {
             "ALTER TABLE app ADD COLUMN y int DEFAULT 1; ALTER TABLE app DROP COLUMN y; CREATE TEMP TABLE t (i int)",
         );
     }
-    run(
-        &mut client,
-        "CREATE EXTENSION pg_notary; SELECT notary.protect('plain')",
-    );
+    run(&mut client, "CREATE EXTENSION pg_notary; SELECT notary.protect('plain')");
     let error = notary_tests::err(living.batch_execute("DROP TABLE plain"));
     assert_eq!(error.code, "55000", "{error}");
 }

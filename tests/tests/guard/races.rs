@@ -38,16 +38,10 @@ fn a_command_that_waited_for_protect_is_refused_like_any_other() {
                  CREATE TABLE branch PARTITION OF branches FOR VALUES IN (1)"
             ),
         );
-        run(
-            &mut protecting,
-            "BEGIN; SELECT notary.protect('plain'), notary.protect('branches')",
-        );
+        run(&mut protecting, "BEGIN; SELECT notary.protect('plain'), notary.protect('branches')");
         let mut other = scene.session(false);
         run(&mut other, &schema);
-        let pid: i32 = other
-            .query_one("SELECT pg_backend_pid()", &[])
-            .expect("a session has a pid")
-            .get(0);
+        let pid: i32 = other.query_one("SELECT pg_backend_pid()", &[]).expect("a session has a pid").get(0);
         std::thread::scope(|scope| {
             let attempt = scope.spawn(|| other.batch_execute(command));
             wait_until_blocked(&scene, pid);
@@ -71,10 +65,7 @@ fn wait_until_blocked(scene: &Scene, pid: i32) {
     let mut client = scene.session(true);
     let deadline = Instant::now() + Duration::from_secs(30);
     while !client
-        .query_one(
-            "SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)",
-            &[&pid],
-        )
+        .query_one("SELECT EXISTS (SELECT FROM pg_locks WHERE pid = $1 AND NOT granted)", &[&pid])
         .expect("pg_locks can be read")
         .get::<_, bool>(0)
     {

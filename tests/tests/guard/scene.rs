@@ -86,11 +86,7 @@ impl Scene {
 
     /// A new session of the owner or of a superuser.
     pub fn session(&self, superuser: bool) -> Client {
-        if superuser {
-            self.db.client()
-        } else {
-            self.db.client_as(&self.owner)
-        }
+        if superuser { self.db.client() } else { self.db.client_as(&self.owner) }
     }
 
     /// Inserts still work and still chain.
@@ -118,12 +114,7 @@ impl Scene {
                 }
                 let after = self.db.value(STATE);
                 if before != after {
-                    let _ = writeln!(
-                        failures,
-                        "- {} changed something:\n{}",
-                        attempt.sql,
-                        difference(&before, &after)
-                    );
+                    let _ = writeln!(failures, "- {} changed something:\n{}", attempt.sql, difference(&before, &after));
                 }
             }
         }
@@ -177,29 +168,18 @@ pub struct Attempt {
 
 /// Refused to everyone; the message contains `says`.
 pub const fn no(sql: &'static str, says: &'static str) -> Attempt {
-    Attempt {
-        sql,
-        says,
-        privileged: false,
-    }
+    Attempt { sql, says, privileged: false }
 }
 
 /// The same, where an owner may be stopped by PostgreSQL's own 42501 before.
 pub const fn superuser_only(sql: &'static str, says: &'static str) -> Attempt {
-    Attempt {
-        sql,
-        says,
-        privileged: true,
-    }
+    Attempt { sql, says, privileged: true }
 }
 
 fn difference(before: &str, after: &str) -> String {
     let lines = |a: &str, b: &str, sign: &str| -> String {
         let b: Vec<_> = b.lines().collect();
-        a.lines()
-            .filter(|l| !b.contains(l))
-            .map(|l| format!("  {sign} {l}\n"))
-            .collect()
+        a.lines().filter(|l| !b.contains(l)).map(|l| format!("  {sign} {l}\n")).collect()
     };
     lines(before, after, "-") + &lines(after, before, "+")
 }
@@ -207,11 +187,7 @@ fn difference(before: &str, after: &str) -> String {
 /// Runs what must succeed.
 #[track_caller]
 pub fn run(client: &mut Client, sql: &str) {
-    client.batch_execute(sql).unwrap_or_else(|e| {
-        panic!(
-            "{}: {}",
-            sql.trim().lines().next().unwrap_or_default(),
-            SqlError::of(&e)
-        )
-    });
+    client
+        .batch_execute(sql)
+        .unwrap_or_else(|e| panic!("{}: {}", sql.trim().lines().next().unwrap_or_default(), SqlError::of(&e)));
 }

@@ -19,18 +19,9 @@ fn changing_statements() {
             "MERGE INTO app USING (VALUES (1)) v (id) ON app.id = v.id WHEN MATCHED THEN UPDATE SET note = 'x'",
             "UPDATE",
         ),
-        no(
-            "MERGE INTO app USING (VALUES (1)) v (id) ON app.id = v.id WHEN MATCHED THEN DELETE",
-            "DELETE",
-        ),
-        no(
-            "INSERT INTO app (id) VALUES (1) ON CONFLICT (notary_chain, notary_seq) DO UPDATE SET note = 'x'",
-            "UPDATE",
-        ),
-        no(
-            "WITH gone AS (DELETE FROM app RETURNING *) SELECT * FROM gone",
-            "DELETE",
-        ),
+        no("MERGE INTO app USING (VALUES (1)) v (id) ON app.id = v.id WHEN MATCHED THEN DELETE", "DELETE"),
+        no("INSERT INTO app (id) VALUES (1) ON CONFLICT (notary_chain, notary_seq) DO UPDATE SET note = 'x'", "UPDATE"),
+        no("WITH gone AS (DELETE FROM app RETURNING *) SELECT * FROM gone", "DELETE"),
         no("UPDATE part SET note = 'x'", "UPDATE"),
         no("UPDATE part SET id = 150 WHERE id = 1", "UPDATE"),
         no("DELETE FROM part WHERE id = 100", "DELETE"),
@@ -54,30 +45,18 @@ fn drops() {
     scene.refuses(&[
         no("DROP TABLE app", "DROP TABLE"),
         no("DROP TABLE app CASCADE", "DROP TABLE"),
-        no(
-            "DROP TABLE IF EXISTS nowhere.nothing, plain, public.app CASCADE",
-            "DROP TABLE",
-        ),
+        no("DROP TABLE IF EXISTS nowhere.nothing, plain, public.app CASCADE", "DROP TABLE"),
         no("DROP TABLE part", "DROP TABLE"),
         no("DROP TABLE part_1", "DROP TABLE"),
         no("DROP TABLE part_2 CASCADE", "DROP TABLE"),
         no(schema, "DROP SCHEMA"),
         superuser_only("DROP SCHEMA public CASCADE", "DROP SCHEMA"),
         no("DO $$ BEGIN DROP TABLE app CASCADE; END $$", "DROP TABLE"),
-        no(
-            "DO $$ BEGIN EXECUTE 'DROP VIEW seen'; EXECUTE 'DROP TABLE app'; END $$",
-            "DROP TABLE",
-        ),
+        no("DO $$ BEGIN EXECUTE 'DROP VIEW seen'; EXECUTE 'DROP TABLE app'; END $$", "DROP TABLE"),
         no("DROP TYPE mood CASCADE", "DROP TYPE"),
         no("DROP DOMAIN feeling CASCADE", "DROP DOMAIN"),
-        no(
-            "ALTER TABLE app DROP CONSTRAINT app_notary_chain_notary_seq_key",
-            "DROP CONSTRAINT",
-        ),
-        no(
-            "ALTER TABLE part_1 DROP CONSTRAINT part_1_notary_chain_notary_seq_key",
-            "DROP CONSTRAINT",
-        ),
+        no("ALTER TABLE app DROP CONSTRAINT app_notary_chain_notary_seq_key", "DROP CONSTRAINT"),
+        no("ALTER TABLE part_1 DROP CONSTRAINT part_1_notary_chain_notary_seq_key", "DROP CONSTRAINT"),
         no("DROP INDEX app_notary_chain_notary_seq_key", "DROP INDEX"),
         no("DROP INDEX CONCURRENTLY app_notary_chain_notary_seq_key", "DROP INDEX"),
         no("DROP INDEX app_notary_chain_notary_seq_key CASCADE", "DROP INDEX"),
@@ -86,11 +65,8 @@ fn drops() {
     let error = notary_tests::err(scene.session(false).batch_execute(owned));
     assert_eq!(error.code, "55000", "{error}");
     assert!(error.message.starts_with("DROP OWNED is refused"), "{error}");
-    let error = notary_tests::err(
-        scene
-            .session(true)
-            .batch_execute(&format!("DROP OWNED BY \"{}\" CASCADE", scene.owner)),
-    );
+    let error =
+        notary_tests::err(scene.session(true).batch_execute(&format!("DROP OWNED BY \"{}\" CASCADE", scene.owner)));
     assert_eq!(error.code, "55000", "{error}");
     scene.still_appends().expect("the log is unharmed");
 }
@@ -213,9 +189,7 @@ fn an_index_of_the_users_that_serves_as_ours_is_kept() {
         let error = notary_tests::err(scene.session(false).batch_execute(drop));
         assert_eq!(error.code, "55000", "{error}");
         assert_eq!(
-            scene
-                .db
-                .value("SELECT indisvalid AND indislive FROM pg_index WHERE indexrelid = 'mine_key'::regclass"),
+            scene.db.value("SELECT indisvalid AND indislive FROM pg_index WHERE indexrelid = 'mine_key'::regclass"),
             "t"
         );
     }

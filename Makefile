@@ -1,0 +1,72 @@
+# The commands one types. `make help` lists them; each brings along what it needs.
+#
+#   PG_CONFIG=…            the server to build for; by default the one that is installed
+#   CARGO_TARGET_DIR=…     where Rust builds; honoured everywhere
+#   NOTARY_TMP=…           where private servers live, a short path that everyone may read (/tmp)
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+export PG_CONFIG
+
+# How long `make soak` works at random.
+SOAK_SECONDS ?= 3600
+
+# Which server, which features, where the private copy is.
+ENV := . tests/env.sh
+
+.NOTPARALLEL:
+.PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
+    regress-accept soak clean
+
+help: ## This list
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: setup-build stage ## See it at work on a throw-away server, in about a minute
+	@$(ENV); tests/demo.sh
+
+test: setup ## Everything that CI runs: formatting, lints, documentation, all tests
+	@$(MAKE) lint
+	@$(MAKE) core-test
+	@$(MAKE) server-test
+	@echo "make test: all passed"
+
+install: setup-build ## Build and install into a server that exists: make install PG_CONFIG=…
+	@tests/install.sh
+
+setup: ## Install what is missing for building and testing
+	@tests/setup.sh test
+
+setup-build: ## Install what is missing for building alone
+	@tests/setup.sh build
+
+stage: ## Build, and put the result into a private copy of the server
+	@tests/stage.sh
+
+fmt: ## Format the sources
+	cargo fmt --all
+
+lint: ## Formatting, clippy and documentation, warnings denied
+	cargo fmt --all --check
+	$(ENV); cargo clippy --workspace --all-targets $$PG_FEATURES -- -D warnings
+	$(ENV); RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $$PG_FEATURES
+
+core-test: ## Tests of the pure core, without a server
+	cargo test -p notary-core
+
+server-test: stage ## Tests against a server; TEST=name runs one file of tests/tests
+	$(ENV); cargo test -p notary-tests $(if $(TEST),--test $(TEST))
+
+regress: stage ## What psql and isolationtester show, against the expected files; NOTARY_ONLY=name runs one
+	$(ENV); cargo test -p notary-tests --test regress --test isolation
+
+regress-accept: stage ## Write down what they show now as expected; look at the diff before you commit it
+	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests --test regress --test isolation
+
+soak: setup stage ## Random work and random tampering for SOAK_SECONDS=3600
+	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test random_work --test random_tampering -- --nocapture
+
+clean: ## Remove what was built, and this checkout's private servers
+	cargo clean
+	$(ENV); rm -rf "$$NOTARY_STAGE"

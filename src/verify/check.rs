@@ -1,0 +1,323 @@
+//! One log, checked whole: guard, headers, columns, rows, index.
+
+use super::guard_state;
+use super::index::{self, Key, Sum};
+use super::known::{self, Changes};
+use super::rows::{At, Subject};
+use crate::error::Error;
+use crate::log::{Functions, Mark, Segment};
+use crate::pg::index as chain_index;
+use crate::pg::relation::Rel;
+use crate::pg::row::{NotaryColumns, RowWriter};
+use crate::pg::snapshot::Fresh;
+use crate::pg::validate;
+use notary_core::chain::Segments;
+use notary_core::header::Header;
+use notary_core::id::LogId;
+use notary_core::{Finding, Notice, Problem, Remark};
+use pgrx::pg_sys;
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+/// What a check says, piece by piece, with the table it is about.
+pub enum Said {
+    Finding {
+        table: pg_sys::Oid,
+        /// The number of the segment that the finding's chain belongs to.
+        segment: Option<u32>,
+        finding: Finding,
+    },
+    Remark {
+        table: pg_sys::Oid,
+        remark: Remark,
+    },
+}
+
+/// The sum of a check.
+#[derive(Default)]
+pub struct Report {
+    pub log: Option<LogId>,
+    pub entries: u64,
+    pub chains: u32,
+    pub findings: u64,
+    pub remarks: u64,
+    pub first_finding: Option<String>,
+    pub elapsed_micros: i64,
+}
+
+/// Checks a log, named by its (root) table, and says everything it finds to `say`.
+pub fn check(
+    root: &Rel,
+    functions: &Functions,
+    since: Option<i64>,
+    say: &mut dyn FnMut(&Said),
+) -> Result<Report, Error> {
+    let started = Instant::now();
+    let mut check = Check { functions, since, changes: None, report: Report::default(), say };
+    for finding in guard_state::of_database()? {
+        check.finding(root.oid(), None, finding);
+    }
+    for table in tables(root) {
+        let rel = Rel::open(table, pg_sys::AccessShareLock);
+        if rel.is_partitioned() {
+            check.partitioned(&rel)?;
+        } else {
+            check.segment(&rel)?;
+        }
+    }
+    let mut report = check.report;
+    report.elapsed_micros = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
+    Ok(report)
+}
+
+fn tables(root: &Rel) -> Vec<pg_sys::Oid> {
+    if root.is_partitioned() {
+        crate::pg::compat::all_inheritors(root.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+    } else {
+        vec![root.oid()]
+    }
+}
+
+struct Check<'a> {
+    functions: &'a Functions,
+    since: Option<i64>,
+    changes: Option<Changes>,
+    report: Report,
+    say: &'a mut dyn FnMut(&Said),
+}
+
+impl Check<'_> {
+    fn finding(&mut self, table: pg_sys::Oid, segment: Option<u32>, finding: Finding) {
+        if self.changes.as_ref().is_some_and(|changes| changes.explain(segment, &finding)) {
+            let detail = format!("changed while the log was not protected ({}): {}", finding.problem, finding.detail);
+            let notice = Notice::NotProtectedBetween;
+            self.remark(table, Remark { notice, chain: finding.chain, seq: finding.seq, detail });
+            return;
+        }
+        self.report.findings += 1;
+        if self.report.first_finding.is_none() {
+            self.report.first_finding = Some(in_words(table, &finding));
+        }
+        (self.say)(&Said::Finding { table, segment, finding });
+    }
+
+    fn remark(&mut self, table: pg_sys::Oid, remark: Remark) {
+        self.report.remarks += 1;
+        (self.say)(&Said::Remark { table, remark });
+    }
+
+    fn partitioned(&mut self, rel: &Rel) -> Result<(), Error> {
+        for finding in guard_state::of_partitioned(rel, self.functions)? {
+            self.finding(rel.oid(), None, finding);
+        }
+        if let Ok(Some(Mark::Partitioned { log, .. })) = guard_state::mark(rel, self.functions) {
+            self.report.log.get_or_insert(log);
+        }
+        Ok(())
+    }
+
+    fn segment(&mut self, rel: &Rel) -> Result<(), Error> {
+        for finding in guard_state::of_segment(rel, self.functions)? {
+            self.finding(rel.oid(), None, finding);
+        }
+        let Some(headers) = self.headers(rel)? else {
+            return Ok(());
+        };
+        let Some(newest) = headers.last() else { return Ok(()) };
+        let log = newest.log;
+        self.report.log.get_or_insert(log);
+        if self.changes.is_none() {
+            self.changes = Some(Changes::of(log)?);
+        }
+        let columns = guard_state::columns(rel, newest);
+        let columns_changed = !columns.is_empty();
+        for finding in columns {
+            self.finding(rel.oid(), None, finding);
+        }
+        self.periods(rel, &headers)?;
+        self.rows(rel, headers, columns_changed)
+    }
+
+    /// The headers to check the rows by: those of the append trigger; where it is gone or unreadable, the remembered
+    /// ones. None, with a finding, when there are neither.
+    fn headers(&mut self, rel: &Rel) -> Result<Option<Vec<Header>>, Error> {
+        let (headers, trouble) = match guard_state::mark(rel, self.functions) {
+            Ok(Some(Mark::Segment(Segment { headers, .. }))) => (Some(headers), None),
+            Ok(_) => (None, Some("the append trigger, which carries the header lines, is missing".to_owned())),
+            Err(Error::BadTrigger { why, .. }) => (None, Some(why)),
+            Err(other) => return Err(other),
+        };
+        if let Some(trouble) = trouble {
+            let missing = trouble.contains("missing");
+            if !missing {
+                self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, trouble));
+            }
+        }
+        let Some(headers) = headers else {
+            let remembered = known::headers_of_table(&rel.schema(), &rel.name())?;
+            if remembered.is_empty() {
+                let detail = "no header line of the table is known, so its entries cannot be checked".to_owned();
+                self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
+                return Ok(None);
+            }
+            return Ok(Some(remembered));
+        };
+        self.compare_headers(rel, headers).map(Some)
+    }
+
+    /// Compares with what the extension remembers; a header that differs is one finding, and the rows are checked by
+    /// the remembered one, so that they are not reported one by one.
+    fn compare_headers(&mut self, rel: &Rel, headers: Vec<Header>) -> Result<Vec<Header>, Error> {
+        // A changed uuid is remembered under another one: look by name, too.
+        let mut remembered: BTreeMap<u32, Header> =
+            known::headers_of_table(&rel.schema(), &rel.name())?.into_iter().map(|h| (h.segment, h)).collect();
+        if let Some(newest) = headers.last() {
+            for (segment, line) in known::headers(newest.log)? {
+                match Header::parse(&line) {
+                    Ok(header) => {
+                        remembered.insert(segment, header);
+                    }
+                    Err(why) => {
+                        let detail = format!("the extension's memory of segment {segment} is damaged: {why}");
+                        self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
+                    }
+                }
+            }
+        }
+        let mut by = Vec::with_capacity(headers.len());
+        for header in headers {
+            match remembered.get(&header.segment) {
+                Some(other) if *other != header => {
+                    let detail = format!(
+                        "the header of segment {} in the append trigger has hash {}, the one remembered in \
+                         notary.segment has {}",
+                        header.segment,
+                        header.hash(),
+                        other.hash()
+                    );
+                    self.finding(rel.oid(), Some(header.segment), Finding::general(Problem::HeaderChanged, detail));
+                    let trigger_fits = starts_a_chain(rel, &header);
+                    by.push(if trigger_fits { header } else { other.clone() });
+                }
+                _ => by.push(header),
+            }
+        }
+        Ok(by)
+    }
+
+    /// Periods in which the table was not protected.
+    fn periods(&mut self, rel: &Rel, headers: &[Header]) -> Result<(), Error> {
+        let Some(newest) = headers.last().filter(|_| headers.len() > 1) else {
+            return Ok(());
+        };
+        let ends = known::unprotected_periods(newest.log)?;
+        for header in &headers[1..] {
+            let mut began = Vec::new();
+            notary_core::time::write_timestamptz(&mut began, header.time);
+            let began = String::from_utf8_lossy(&began).into_owned();
+            let ended = ends.iter().rev().find(|(at, _)| *at <= began);
+            let since = ended.map_or_else(String::new, |(at, why)| format!(" since {at} ({why})"));
+            let detail =
+                format!("segment {} began at {began}; before it the table was not protected{since}", header.segment);
+            let notice = Notice::NotProtectedBetween;
+            self.remark(rel.oid(), Remark { notice, chain: Some(i64::from(header.first_chain)), seq: None, detail });
+        }
+        let cut = self.changes.as_ref().map(|c| c.cut.clone()).unwrap_or_default();
+        for (chain, from, to) in cut {
+            let detail =
+                format!("entries {from} to {to} were cut from the end of the chain while the log was not protected");
+            let notice = Notice::NotProtectedBetween;
+            self.remark(rel.oid(), Remark { notice, chain: Some(chain), seq: Some(from), detail });
+        }
+        Ok(())
+    }
+
+    fn rows(&mut self, rel: &Rel, headers: Vec<Header>, columns_changed: bool) -> Result<(), Error> {
+        let segments = match Segments::new(headers) {
+            Ok(segments) => segments,
+            Err(why) => {
+                let detail = format!("the header lines do not fit together: {why}");
+                self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
+                return Ok(());
+            }
+        };
+        let Some(at) = NotaryColumns::of(rel) else {
+            return Ok(());
+        };
+        if let Some(column) = validate::misplaced_column(rel) {
+            let detail = format!("column \"{column}\" is not stored as its type is: no entry can be read");
+            self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
+            return Ok(());
+        }
+        let writer = match RowWriter::of_stored(rel) {
+            Ok(writer) => writer,
+            Err(Error::UnlistedType { column, type_name, .. }) => {
+                let detail = format!("column \"{column}\" has type {type_name}: the entries cannot be hashed");
+                self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
+                return Ok(());
+            }
+            Err(other) => return Err(other),
+        };
+        let snapshot = Fresh::take();
+        let mut subject = Subject::new(rel, at, writer, &segments, &snapshot, self.since);
+        let key = Key::new().ok_or_else(|| Error::Installation {
+            message: "the server has no random bytes".into(),
+            hint: "Check the server's source of randomness.".into(),
+        })?;
+        let mut sum = Sum::default();
+        let mut folded = 0_u64;
+        let (table, of_chain) = (rel.oid(), |f: &Finding| segment_of(&segments, f));
+        let outcome =
+            subject.check(&mut |entry| sum.add(&key, entry.chain, entry.seq, At(entry.at).root()), &mut |finding| {
+                // A column that reads differently makes every row differ: that is one thing, not a million.
+                if columns_changed && finding.problem == Problem::ValueChanged {
+                    folded += 1;
+                } else {
+                    self.finding(table, of_chain(&finding), finding);
+                }
+            })?;
+        if folded > 0 {
+            let detail = format!("{folded} entries do not match, as is to be expected after the change of columns");
+            self.finding(table, None, Finding::general(Problem::ColumnChanged, detail));
+        }
+        if let Some(oid) = chain_index::chain_index(rel, &at) {
+            index::check(&mut subject, oid, &key, sum, &mut |finding| self.finding(table, None, finding));
+        }
+        for remark in outcome.remarks {
+            self.remark(table, remark);
+        }
+        self.report.entries += outcome.entries;
+        self.report.chains = self.report.chains.saturating_add(outcome.chains);
+        Ok(())
+    }
+}
+
+fn segment_of(segments: &Segments, finding: &Finding) -> Option<u32> {
+    let chain = finding.chain.and_then(|c| u32::try_from(c).ok())?;
+    segments.of_chain(chain).map(|(header, _)| header.segment)
+}
+
+/// Does the first entry of the segment's first chain follow this header?
+fn starts_a_chain(rel: &Rel, header: &Header) -> bool {
+    let Some(at) = NotaryColumns::of(rel) else { return false };
+    let Some(index) = chain_index::chain_index(rel, &at) else {
+        return false;
+    };
+    let mut chains = chain_index::ChainIndex::open(rel, index, at);
+    (header.first_chain..header.first_chain.saturating_add(64))
+        .filter_map(|chain| chains.first_prev(i32::try_from(chain).ok()?))
+        .any(|prev| prev == header.hash())
+}
+
+/// A finding in one line.
+pub fn in_words(table: pg_sys::Oid, finding: &Finding) -> String {
+    let name = Rel::try_open(table, pg_sys::NoLock).map_or_else(String::new, |rel| rel.qualified());
+    let mut words = format!("{} in {name}", finding.problem);
+    if let Some(chain) = finding.chain {
+        words += &format!(", chain {chain}");
+    }
+    if let Some(seq) = finding.seq {
+        words += &format!(", seq {seq}");
+    }
+    format!("{words}: {}", finding.detail)
+}

@@ -1,0 +1,225 @@
+//! Is everything that guards a log in place, and does its table still read as its headers say?
+//!
+//! Looked up in the catalogs at the time of the check: triggers, event triggers, functions, constraint, columns, rules,
+//! inheritance. Says what is missing; refuses nothing.
+
+use crate::error::Error;
+use crate::log::{self, Functions, Mark};
+use crate::pg::relation::{self, Column, Rel, Trigger};
+use crate::pg::row::{self, NOTARY_COLUMNS, NotaryColumns};
+use crate::pg::{catalog, index, spi, types};
+use notary_core::header::Header;
+use notary_core::{Finding, Problem};
+use pgrx::pg_sys;
+use std::collections::BTreeMap;
+
+/// The event triggers that the extension's script makes: name, event, function.
+const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
+    ("notary_guard_start", "ddl_command_start", "notary_guard_start"),
+    ("notary_guard_end", "ddl_command_end", "notary_guard_end"),
+    ("notary_guard_rewrite", "table_rewrite", "notary_guard_rewrite"),
+    ("notary_new_partitions", "ddl_command_end", "notary_new_partitions"),
+];
+
+/// The functions whose replacement would take the protection or the check away: name and C symbol.
+const FUNCTIONS: [(&str, &str); 2] = [("append", "notary_append"), ("refuse", "notary_refuse")];
+
+const BEFORE: u32 = pg_sys::TRIGGER_TYPE_BEFORE;
+const ROW: u32 = pg_sys::TRIGGER_TYPE_ROW;
+const INSERT: u32 = pg_sys::TRIGGER_TYPE_INSERT;
+const CHANGES: u32 = pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
+const TRUNCATE: u32 = pg_sys::TRIGGER_TYPE_TRUNCATE;
+
+fn off(detail: impl Into<String>) -> Finding {
+    Finding::general(Problem::GuardOff, detail.into())
+}
+
+/// What a table's triggers say, by the catalog as it is now.
+pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
+    log::mark_by(rel, &catalog::triggers(rel.oid())?, functions)
+}
+
+/// What is wrong with the guard of the whole database.
+pub fn of_database() -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    let triggers = spi::rows(
+        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text, p.prosrc
+         FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid",
+        &[],
+        |row| {
+            let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+            Ok((text(1)?, (text(2)?, text(3)?, text(4)?)))
+        },
+    )?;
+    let triggers: BTreeMap<_, _> = triggers.into_iter().collect();
+    for (name, event, symbol) in EVENT_TRIGGERS {
+        match triggers.get(name) {
+            None => findings.push(off(format!("event trigger {name} is missing"))),
+            Some((e, _, s)) if e != event || s != symbol => {
+                findings.push(off(format!("event trigger {name} is not the one that pg_notary made")));
+            }
+            Some((_, enabled, _)) if enabled != "A" => {
+                findings.push(off(format!("event trigger {name} is not ENABLE ALWAYS")));
+            }
+            Some(_) => {}
+        }
+    }
+    findings.extend(functions()?);
+    Ok(findings)
+}
+
+fn functions() -> Result<Vec<Finding>, Error> {
+    let rows = spi::rows(
+        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), l.lanname::text
+         FROM pg_catalog.pg_proc AS p
+         JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+         WHERE n.nspname = 'notary'",
+        &[],
+        |row| {
+            let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+            Ok((text(1)?, text(2)?, text(3)?, text(4)?))
+        },
+    )?;
+    let library = "$libdir/pg_notary";
+    let mut findings = Vec::new();
+    for (name, symbol) in FUNCTIONS {
+        let ours = rows.iter().filter(|(n, ..)| n == name);
+        if ours.clone().count() != 1 || !ours.clone().all(|(_, s, l, lang)| s == symbol && l == library && lang == "c")
+        {
+            findings.push(off(format!("function notary.{name}() is not the one of pg_notary's library")));
+        }
+    }
+    // Any other function of ours must at least still be C in our library or plain SQL of the script.
+    for (name, _, bin, language) in &rows {
+        if language == "c" && bin != library {
+            findings.push(off(format!("function notary.{name}() is in another library")));
+        }
+    }
+    Ok(findings)
+}
+
+/// What is wrong with the guard of a table with entries.
+pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
+    let mut findings = Vec::new();
+    let triggers = catalog::triggers(rel.oid())?;
+    let find = |name: &str| triggers.iter().find(|t| t.name == name);
+    let wanted = [
+        (log::APPEND_TRIGGER, functions.append, BEFORE | ROW | INSERT),
+        (log::KEEP_TRIGGER, functions.refuse, BEFORE | ROW | CHANGES),
+        (log::BLOCK_TRIGGER, functions.refuse, BEFORE | CHANGES | TRUNCATE),
+    ];
+    for (name, function, kind) in wanted {
+        findings.extend(trigger_problem(name, find(name), function, kind));
+    }
+    let later = |t: &&Trigger| {
+        t.before_row() && t.on_insert() && t.name.as_bytes() > log::APPEND_TRIGGER.as_bytes() && t.enabled != b'D'
+    };
+    for trigger in triggers.iter().filter(later) {
+        findings.push(off(format!("trigger \"{}\" runs after the append trigger and can change rows", trigger.name)));
+    }
+    match NotaryColumns::of(rel) {
+        None => findings
+            .push(Finding::general(Problem::ColumnChanged, "a notary_* column is missing or has another type".into())),
+        Some(columns) if index::chain_index(rel, &columns).is_none() => {
+            findings.push(off("the unique constraint over (notary_chain, notary_seq) is missing or not valid"));
+        }
+        Some(_) => {}
+    }
+    if rel.persistence() != pg_sys::RELPERSISTENCE_PERMANENT {
+        findings.push(off("the table is unlogged: a crash empties it"));
+    }
+    findings.extend(foreign(rel)?);
+    Ok(findings)
+}
+
+/// What is wrong with the guard of a partitioned table above segments.
+pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
+    let triggers = catalog::triggers(rel.oid())?;
+    let block = triggers.iter().find(|t| t.name == log::BLOCK_TRIGGER);
+    let mut findings: Vec<_> =
+        trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();
+    findings.extend(foreign(rel)?);
+    Ok(findings)
+}
+
+fn trigger_problem(name: &str, trigger: Option<&Trigger>, function: pg_sys::Oid, kind: u32) -> Option<Finding> {
+    let Some(trigger) = trigger else {
+        return Some(off(format!("trigger \"{name}\" is missing")));
+    };
+    if trigger.function != function || u32::try_from(trigger.kind) != Ok(kind) || trigger.conditional {
+        return Some(off(format!("trigger \"{name}\" is not the one that pg_notary made")));
+    }
+    match trigger.enabled {
+        b'A' => None,
+        b'D' => Some(off(format!("trigger \"{name}\" is disabled"))),
+        _ => Some(off(format!("trigger \"{name}\" is not ENABLE ALWAYS"))),
+    }
+}
+
+/// Rows that come in or go out another way.
+fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
+    let foreign = |detail: String| Finding::general(Problem::ForeignRows, detail);
+    let names = |sql: &str| {
+        spi::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))
+            .map(|names| names.into_iter().flatten().collect::<Vec<_>>())
+    };
+    let mut findings = Vec::new();
+    for rule in names("SELECT rulename::text FROM pg_catalog.pg_rewrite WHERE ev_class = $1")? {
+        findings.push(foreign(format!("rule \"{rule}\" can swallow or redirect rows")));
+    }
+    if !rel.is_partitioned() {
+        for child in names("SELECT inhrelid::regclass::text FROM pg_catalog.pg_inherits WHERE inhparent = $1")? {
+            findings.push(foreign(format!("rows of the inheriting table {child} appear as this log's")));
+        }
+    }
+    if !rel.is_partition() {
+        for parent in names("SELECT inhparent::regclass::text FROM pg_catalog.pg_inherits WHERE inhrelid = $1")? {
+            findings.push(foreign(format!("the table inherits from {parent}, so that its rows can be changed there")));
+        }
+    }
+    Ok(findings)
+}
+
+/// Columns that are not what the newest header tells of, or read what no entry holds.
+pub fn columns(rel: &Rel, header: &Header) -> Vec<Finding> {
+    let changed = |detail: String| Finding::general(Problem::ColumnChanged, detail);
+    let columns = rel.columns();
+    let mut findings = Vec::new();
+    for (name, type_name) in &header.columns {
+        match columns.iter().find(|c| c.name == *name) {
+            None => findings.push(changed(format!("column \"{name}\" of the header is missing or renamed"))),
+            Some(column) if column.generated => {
+                findings.push(changed(format!("column \"{name}\" has become a generated column")));
+            }
+            Some(column) => {
+                let now = relation::type_name(column.type_oid, column.typmod);
+                if now != *type_name {
+                    findings.push(changed(format!("column \"{name}\" had type {type_name} and now has type {now}")));
+                }
+            }
+        }
+    }
+    findings.extend(columns.iter().filter_map(|c| unexpected(c, header)).map(changed));
+    findings
+}
+
+fn unexpected(column: &Column, header: &Header) -> Option<String> {
+    let name = &column.name;
+    if row::is_notary_column(name) {
+        let known = NOTARY_COLUMNS.iter().any(|(ours, _)| ours == name);
+        if !known {
+            return Some(format!("column \"{name}\" has a name that belongs to pg_notary"));
+        }
+        let altered = column.generated || column.identity || column.has_default || column.not_null;
+        return altered.then(|| format!("column \"{name}\" has a default, is generated or is NOT NULL"));
+    }
+    if column.missing_value {
+        return Some(format!(
+            "column \"{name}\" was added with a default: older entries read a value that they do not hold"
+        ));
+    }
+    let later = !column.generated && !header.columns.contains_key(name);
+    (later && types::writer(column.type_oid).is_none())
+        .then(|| format!("column \"{name}\" has a type that the format does not list"))
+}

@@ -1,0 +1,156 @@
+//! Does the unique index hold exactly what the table holds?
+//!
+//! Both sides add up a keyed hash of (chain, seq, where the row is) for every visible row; equal sums mean equal sets. The
+//! key is a secret of this run: sums of an unkeyed hash could be made to fit. Only on a difference is each side looked
+//! through for what the other lacks.
+
+use super::rows::{At, Subject};
+use crate::pg::heap::{Reader, Tid};
+use crate::pg::index_scan::{self, IndexEntry};
+use crate::pg::{context, rewrite, subxact};
+use notary_core::{Finding, Problem};
+use pgrx::pg_sys;
+use siphasher::sip128::{Hasher128 as _, SipHasher13};
+use std::collections::HashSet;
+use std::hash::Hasher as _;
+use std::panic::AssertUnwindSafe;
+
+/// A secret key for sums.
+pub struct Key([u8; 16]);
+
+impl Key {
+    /// A fresh one; None when the server has no random bytes.
+    pub fn new() -> Option<Self> {
+        context::random_bytes().map(Self)
+    }
+
+    fn term(&self, chain: Option<i32>, seq: Option<i64>, root: Tid) -> u128 {
+        let mut hasher = SipHasher13::new_with_key(&self.0);
+        hasher.write_u64(root.pack());
+        hasher.write_u8(u8::from(chain.is_some()) | u8::from(seq.is_some()) << 1);
+        hasher.write_i32(chain.unwrap_or(0));
+        hasher.write_i64(seq.unwrap_or(0));
+        hasher.finish128().as_u128()
+    }
+}
+
+/// One side's sum over what it holds.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct Sum(u128);
+
+impl Sum {
+    /// Adds a row.
+    pub fn add(&mut self, key: &Key, chain: Option<i32>, seq: Option<i64>, root: Tid) {
+        self.0 = self.0.wrapping_add(key.term(chain, seq, root));
+    }
+}
+
+/// Findings that are listed one by one; what is beyond is counted.
+const LISTED: u64 = 100;
+
+/// Compares the index with the sum over the table's rows.
+pub fn check(subject: &mut Subject<'_>, index: pg_sys::Oid, key: &Key, heap: Sum, report: &mut dyn FnMut(Finding)) {
+    let whole = subxact::attempt(AssertUnwindSafe(|| sum_of(subject, index, key)));
+    match whole {
+        Ok(sum) if sum == heap => {}
+        Ok(_) => differences(subject, index, report),
+        Err(why) => report(Finding::general(
+            Problem::IndexMismatch,
+            format!("the unique index over (notary_chain, notary_seq) cannot be read: {why}"),
+        )),
+    }
+}
+
+fn sum_of(subject: &Subject<'_>, index: pg_sys::Oid, key: &Key) -> Sum {
+    let mut sum = Sum::default();
+    let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
+    index_scan::each(subject.rel, index, |IndexEntry { chain, seq, root }| {
+        if reader.leads_to_visible(root, subject.blocks()) {
+            sum.add(key, chain, seq, root);
+        }
+    });
+    sum
+}
+
+/// Says which rows the index does not have, and which of its entries fit no row.
+fn differences(subject: &mut Subject<'_>, index: pg_sys::Oid, report: &mut dyn FnMut(Finding)) {
+    let mut list = List { report, count: 0 };
+    let mut rows_without = HashSet::new();
+    let rel = subject.rel;
+    subject.each_row("comparing the index", |entry| {
+        let (Some(chain), Some(seq)) = (entry.chain, entry.seq) else {
+            return;
+        };
+        let root = At(entry.at).root();
+        let has = subxact::attempt(|| index_scan::roots_of(rel, index, chain, seq)).is_ok_and(|r| r.contains(&root));
+        if has {
+            return;
+        }
+        if rows_without.len() < 100_000 {
+            rows_without.insert(root.pack());
+        }
+        // A row whose own content is wrong is a finding already; that the index keeps its old place is no second one.
+        if entry.computed == entry.hash {
+            list.add(chain, seq, "the table's row is not in the unique index under its chain and seq");
+        }
+    });
+    let entries = subxact::attempt(AssertUnwindSafe(|| {
+        let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
+        let mut wrong = Vec::new();
+        index_scan::each(subject.rel, index, |IndexEntry { chain, seq, root }| {
+            if rows_without.contains(&root.pack()) || !reader.leads_to_visible(root, subject.blocks()) {
+                return;
+            }
+            if place_at(subject, root) != Some((chain, seq)) && wrong.len() < 100_000 {
+                wrong.push((chain.unwrap_or(0), seq.unwrap_or(0)));
+            }
+        });
+        wrong
+    }));
+    for (chain, seq) in entries.unwrap_or_default() {
+        list.add(chain, seq, "the unique index has an entry for this place that leads to another row");
+    }
+    let explained = !rows_without.is_empty();
+    list.finish(explained);
+}
+
+/// The chain and seq of the visible row that an index entry leads to.
+fn place_at(subject: &Subject<'_>, root: Tid) -> Option<(Option<i32>, Option<i64>)> {
+    let mut found = None;
+    Reader::new(subject.rel, subject.layout(), subject.snapshot).page(root.block, None, |row| {
+        if row.root == root
+            && let Ok((values, nulls)) = row.values
+        {
+            let place = rewrite::stored_place(&subject.columns, subject.rel, values, nulls);
+            found = Some((place.chain, place.seq));
+        }
+    });
+    found
+}
+
+struct List<'a> {
+    report: &'a mut dyn FnMut(Finding),
+    count: u64,
+}
+
+impl List<'_> {
+    fn add(&mut self, chain: i32, seq: i64, detail: &str) {
+        self.count += 1;
+        if self.count <= LISTED {
+            let mut finding = Finding::general(Problem::IndexMismatch, detail.into());
+            finding.chain = Some(i64::from(chain));
+            finding.seq = Some(seq);
+            (self.report)(finding);
+        }
+    }
+
+    fn finish(self, explained: bool) {
+        if self.count > LISTED {
+            let more = self.count - LISTED;
+            (self.report)(Finding::general(Problem::IndexMismatch, format!("{more} more rows or entries like these")));
+        } else if self.count == 0 && !explained {
+            let detail = "the unique index holds an entry more than once";
+            (self.report)(Finding::general(Problem::IndexMismatch, detail.into()));
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What is known of a log besides its triggers: the extension's memory and the journal. Never evidence that a log is
+//! intact; only that something is missing, or that a change was made while the log was not protected.
+
+use crate::error::Error;
+use crate::journal;
+use crate::pg::{context, spi};
+use notary_core::Finding;
+use notary_core::header::Header;
+use notary_core::id::LogId;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, HashSet};
+
+/// Header lines that the extension remembers, by segment number.
+pub fn headers(log: LogId) -> Result<BTreeMap<u32, String>, Error> {
+    let rows = as_superuser(|| {
+        spi::rows(
+            "SELECT segment, header FROM notary.segment WHERE log = $1::pg_catalog.uuid",
+            &[log.to_string().into()],
+            |row| Ok((spi::get::<i64>(row, 1)?, spi::get::<String>(row, 2)?)),
+        )
+    })?;
+    Ok(rows.into_iter().filter_map(|(n, h)| Some((u32::try_from(n?).ok()?, h?))).collect())
+}
+
+/// The headers that the extension remembers for a table by its name, of segments that have not ended, oldest first.
+pub fn headers_of_table(schema: &str, table: &str) -> Result<Vec<Header>, Error> {
+    let rows = as_superuser(|| {
+        spi::rows(
+            "SELECT header FROM notary.segment AS s
+             WHERE schema_name = $1 AND table_name = $2 AND EXISTS (
+                 SELECT FROM notary.segment AS live WHERE live.log = s.log AND live.ended_at IS NULL
+                 AND live.schema_name = $1 AND live.table_name = $2)
+             ORDER BY segment",
+            &[schema.into(), table.into()],
+            |row| spi::get::<String>(row, 1),
+        )
+    })?;
+    Ok(rows.into_iter().flatten().filter_map(|line| Header::parse(&line).ok()).collect())
+}
+
+/// Changes that were made while a log was not protected, as the journal recorded them when protection began again.
+pub struct Changes {
+    known: HashSet<String>,
+    /// Entries that were cut from the ends of chains then: chain, first and last seq.
+    pub cut: Vec<(i64, i64, i64)>,
+}
+
+impl Changes {
+    /// Reads the journal.
+    pub fn of(log: LogId) -> Result<Self, Error> {
+        let mut changes = Self { known: HashSet::new(), cut: Vec::new() };
+        if !journal::exists()? {
+            return Ok(changes);
+        }
+        let rows = as_superuser(|| {
+            spi::rows(
+                "SELECT details -> 'changed' FROM notary.journal
+                 WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'changed'",
+                &[log.to_string().into()],
+                |row| spi::get::<pgrx::JsonB>(row, 1),
+            )
+        })?;
+        for list in rows.into_iter().flatten() {
+            for change in list.0.as_array().into_iter().flatten() {
+                if let Some(cut) = cut_end(change) {
+                    changes.cut.push(cut);
+                }
+                changes.known.insert(change.to_string());
+            }
+        }
+        Ok(changes)
+    }
+
+    /// Is this finding such a change?
+    pub fn explain(&self, segment: Option<u32>, finding: &Finding) -> bool {
+        !self.known.is_empty() && self.known.contains(&fingerprint(segment, finding).to_string())
+    }
+}
+
+fn cut_end(change: &Value) -> Option<(i64, i64, i64)> {
+    if change.get("segment").is_some() {
+        return None;
+    }
+    Some((change["chain"].as_i64()?, change["seq"].as_i64()?, change["to_seq"].as_i64()?))
+}
+
+/// What tells a finding from others, also later and elsewhere: no place in files, no names that can change.
+pub fn fingerprint(segment: Option<u32>, finding: &Finding) -> Value {
+    json!({
+        "segment": segment,
+        "chain": finding.chain,
+        "seq": finding.seq,
+        "to_seq": finding.to_seq,
+        "problem": finding.problem.as_str(),
+        "found": finding.found.map(|d| d.to_string()),
+    })
+}
+
+/// Periods without protection: when, by whom, why.
+pub fn unprotected_periods(log: LogId) -> Result<Vec<(String, String)>, Error> {
+    if !journal::exists()? {
+        return Ok(Vec::new());
+    }
+    as_superuser(|| {
+        spi::rows(
+            "SELECT to_char(at AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), session_role, reason FROM notary.journal
+             WHERE log = $1::pg_catalog.uuid AND action = 'unprotect' ORDER BY at",
+            &[log.to_string().into()],
+            |row| {
+                let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+                let (at, by, why) = (text(1)?, text(2)?, text(3)?);
+                Ok((at, format!("{by}: {why}")))
+            },
+        )
+    })
+}
+
+/// A log that should be in this database and is on no table.
+pub struct Lost {
+    pub log: String,
+    pub name: String,
+    /// The journal was written in this very database, not in one that this was restored from.
+    pub here: bool,
+}
+
+/// Logs that the journal says are protected, less those whose uuid is among `present`.
+pub fn lost(present: &HashSet<LogId>) -> Result<Vec<Lost>, Error> {
+    let here = journal::database()?;
+    let memory = "SELECT log::text, max(schema_name || '.' || table_name), bool_or(database = $1) FROM notary.segment
+                  WHERE ended_at IS NULL GROUP BY log";
+    let journaled = "SELECT log::text, max(relation), bool_or(details ->> 'database' = $1) FROM notary.journal AS j
+                     WHERE action = 'protect' AND NOT EXISTS (
+                         SELECT FROM notary.journal AS later WHERE later.log = j.log
+                         AND later.action IN ('unprotect', 'forget') AND later.at > j.at)
+                     GROUP BY log";
+    let read = |sql: &str, args: &[pgrx::datum::DatumWithOid<'_>]| {
+        as_superuser(|| {
+            spi::rows(sql, args, |row| {
+                let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+                Ok((text(1)?, text(2)?, spi::get::<bool>(row, 3)?.unwrap_or(false)))
+            })
+        })
+    };
+    let mut all: BTreeMap<String, Lost> = BTreeMap::new();
+    let mut note = |(log, name, here): (String, String, bool)| {
+        let lost = all.entry(log.clone()).or_insert(Lost { log, name, here });
+        lost.here |= here;
+    };
+    read(memory, &[here.as_str().into()])?.into_iter().for_each(&mut note);
+    if journal::exists()? {
+        read(journaled, &[here.as_str().into()])?.into_iter().for_each(&mut note);
+    }
+    Ok(all.into_values().filter(|lost| lost.log.parse().is_ok_and(|log| !present.contains(&log))).collect())
+}
+
+fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
+    context::as_role(context::BOOTSTRAP_SUPERUSER, false, work)
+}

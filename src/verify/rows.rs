@@ -1,0 +1,436 @@
+//! The two passes over a segment's table: every row is hashed again, and what does not fit is sorted and walked.
+//!
+//! Invariants:
+//! * A row counts only once, also when reading it raises: a stretch of pages is read in a subtransaction, and what it
+//!   gave is used only when the whole stretch could be read; otherwise it is read again page by page, then row by row.
+//! * Memory is bounded: one stretch of pages, the tally's runs, and work_mem for the sort.
+
+use crate::error::Error;
+use crate::log::{self, Functions, Mark, Segment};
+use crate::pg::heap::{Layout, Reader, Tid};
+use crate::pg::relation::Rel;
+use crate::pg::rewrite::{self, NotaryValues};
+use crate::pg::row::{NotaryColumns, RowWriter};
+use crate::pg::snapshot::Fresh;
+use crate::pg::sort::{Sort, Sorted};
+use crate::pg::{context, subxact};
+use crate::verify::progress::Progress;
+use notary_core::chain::{self, Entry, Evidence, Segments, Suspects, Tally, TallyReport};
+use notary_core::digest::Digest;
+use notary_core::line::{self, Place};
+use notary_core::{Finding, Problem, Remark};
+use pgrx::pg_sys;
+use std::panic::AssertUnwindSafe;
+
+/// Pages that are read in one subtransaction.
+const STRETCH: u32 = 64;
+/// Runs of consecutive entries the tally may hold open before it gives up and everything is sorted: about 10 MB.
+const MAX_RUNS: usize = 100_000;
+
+/// A table whose rows are checked.
+pub struct Subject<'a> {
+    pub rel: &'a Rel,
+    pub columns: NotaryColumns,
+    pub segments: &'a Segments,
+    pub snapshot: &'a Fresh,
+    /// Rows older than this have their content taken as it is; their places and links are checked all the same.
+    pub since: Option<i64>,
+    layout: Layout,
+    writer: RowWriter,
+    blocks: u32,
+}
+
+/// What both passes came to.
+pub struct Outcome {
+    pub entries: u64,
+    pub chains: u32,
+    pub remarks: Vec<Remark>,
+}
+
+impl<'a> Subject<'a> {
+    pub fn new(
+        rel: &'a Rel,
+        columns: NotaryColumns,
+        writer: RowWriter,
+        segments: &'a Segments,
+        snapshot: &'a Fresh,
+        since: Option<i64>,
+    ) -> Self {
+        Self { rel, columns, segments, snapshot, since, layout: Layout::of(rel), writer, blocks: rel.blocks() }
+    }
+
+    /// Checks every row, and lets `also` see each.
+    pub fn check(&mut self, also: &mut dyn FnMut(&Entry), report: &mut dyn FnMut(Finding)) -> Result<Outcome, Error> {
+        let tallied = self.tally(also, report);
+        let mut remarks = tallied.remarks.clone();
+        if !tallied.suspects.is_empty() {
+            let sorted = self.sort(&tallied.suspects);
+            let entries = sorted.map(|record| Ok::<_, Error>(decode(&record)));
+            let segments = self.segments;
+            let mut evidence = Rows { subject: self };
+            remarks.extend(chain::walk(segments, &tallied, entries, &mut evidence, report)?);
+        }
+        Ok(Outcome { entries: tallied.entries, chains: tallied.chains, remarks })
+    }
+
+    /// Hands out every visible row that can be read, a stretch of pages at a time.
+    pub fn each_row(&mut self, what: &'static str, mut each: impl FnMut(&Entry)) {
+        let mut progress = Progress::begin(self.rel.qualified(), what, self.blocks);
+        self.each_stretch(&mut progress, &mut |_| {}, &mut |entries| entries.iter().for_each(&mut each));
+    }
+
+    pub fn blocks(&self) -> u32 {
+        self.blocks
+    }
+
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    fn tally(&mut self, also: &mut dyn FnMut(&Entry), report: &mut dyn FnMut(Finding)) -> TallyReport {
+        let mut tally = Tally::new(self.segments, MAX_RUNS);
+        let mut progress = Progress::begin(self.rel.qualified(), "hashing", self.blocks);
+        self.each_stretch(&mut progress, report, &mut |entries| {
+            for entry in entries {
+                tally.add(entry);
+                also(entry);
+            }
+        });
+        tally.finish()
+    }
+
+    fn sort(&mut self, suspects: &Suspects) -> Sorted {
+        let mut sort = Sort::begin();
+        let mut progress = Progress::begin(self.rel.qualified(), "locating", self.blocks);
+        // What cannot be read was reported by the first pass.
+        self.each_stretch(&mut progress, &mut |_| {}, &mut |entries| {
+            for entry in entries.iter().filter(|e| suspects.contains(e.chain)) {
+                sort.put(&encode(entry));
+            }
+        });
+        sort.finish()
+    }
+
+    /// Reads the table and hands out its rows, a stretch of pages at a time.
+    fn each_stretch(
+        &mut self,
+        progress: &mut Progress,
+        unreadable: &mut dyn FnMut(Finding),
+        use_entries: &mut dyn FnMut(&[Entry]),
+    ) {
+        let mut start = 0;
+        while start < self.blocks {
+            context::check_for_interrupts();
+            let end = self.blocks.min(start.saturating_add(STRETCH));
+            match self.attempt(start..end, None) {
+                Ok(entries) => use_entries(&entries),
+                Err(_) => {
+                    for block in start..end {
+                        use_entries(&self.page_with_damage(block, unreadable));
+                    }
+                }
+            }
+            start = end;
+            progress.at(start);
+        }
+    }
+
+    /// A page on which something cannot be read: row by row, so that the rest of it is checked.
+    fn page_with_damage(&mut self, block: u32, unreadable: &mut dyn FnMut(Finding)) -> Vec<Entry> {
+        if let Ok(entries) = self.attempt(block..block + 1, None) {
+            return entries;
+        }
+        let offsets = match subxact::attempt(AssertUnwindSafe(|| self.reader().used(block))) {
+            Ok(offsets) => offsets,
+            Err(why) => {
+                let detail = format!("page {block} cannot be read, nor any row on it: {why}");
+                unreadable(Finding::general(Problem::Unreadable, detail));
+                return Vec::new();
+            }
+        };
+        let mut entries = Vec::new();
+        for offset in offsets {
+            let why = match self.attempt(block..block + 1, Some(offset)) {
+                Ok(some) => {
+                    entries.extend(some);
+                    continue;
+                }
+                Err(why) => why,
+            };
+            // Its place is taken all the same, so that it is not reported as missing or changed besides.
+            let stand_in = self.place_only(Tid { block, offset });
+            let mut finding = Finding::general(Problem::Unreadable, format!("{}: {why}", Tid { block, offset }));
+            if let Some(entry) = stand_in {
+                finding.chain = entry.chain.map(i64::from);
+                finding.seq = entry.seq;
+                entries.push(entry);
+            }
+            unreadable(finding);
+        }
+        entries
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader::new(self.rel, &self.layout, self.snapshot)
+    }
+
+    /// A row's place and stored hash, the hash taken as right.
+    fn place_only(&self, tid: Tid) -> Option<Entry> {
+        let mut found = None;
+        let read = subxact::attempt(AssertUnwindSafe(|| {
+            self.reader().page(tid.block, Some(tid.offset), |row| {
+                if let Ok((values, nulls)) = row.values {
+                    found = Some(entry(
+                        rewrite::stored_place(&self.columns, self.rel, values, nulls),
+                        At::new(row.tid, row.root),
+                    ));
+                }
+            });
+        }));
+        read.ok()?;
+        found.map(|entry| Entry { computed: entry.hash, ..entry })
+    }
+
+    /// Reads pages, or one row of a page, in a subtransaction; why it cannot be read otherwise.
+    fn attempt(&mut self, blocks: std::ops::Range<u32>, only: Option<u16>) -> Result<Vec<Entry>, String> {
+        let this = AssertUnwindSafe(&mut *self);
+        subxact::attempt(AssertUnwindSafe(move || {
+            let AssertUnwindSafe(this) = this;
+            let mut entries = Vec::new();
+            let mut line = Vec::new();
+            let mut reader = Reader::new(this.rel, &this.layout, this.snapshot);
+            for block in blocks {
+                let mut failed = None;
+                reader.page(block, only, |row| {
+                    let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
+                        let at = At::new(row.tid, row.root);
+                        let stored = rewrite::stored_place(&this.columns, this.rel, values, nulls);
+                        hashed(&mut this.writer, this.segments, this.since, entry(stored, at), values, nulls, &mut line)
+                    });
+                    match read {
+                        Ok(entry) => entries.push(entry),
+                        Err(why) => failed = Some(why),
+                    }
+                });
+                if let Some(why) = failed {
+                    return Err(why);
+                }
+            }
+            Ok(entries)
+        }))
+        .and_then(|result| result)
+    }
+}
+
+/// A row with its hash recomputed from its values and its stored place.
+fn hashed(
+    writer: &mut RowWriter,
+    segments: &Segments,
+    since: Option<i64>,
+    stored: Entry,
+    values: &[pg_sys::Datum],
+    nulls: &[bool],
+    line: &mut Vec<u8>,
+) -> Result<Entry, String> {
+    let place = match (stored.chain, stored.seq, stored.time, stored.prev) {
+        (Some(chain), Some(seq), Some(time), Some(prev)) => segments.place(chain, seq, time, prev),
+        _ => None,
+    };
+    let Some(place) = place else { return Ok(stored) };
+    if since.is_some_and(|since| place.time < since) {
+        return Ok(Entry { computed: stored.hash, ..stored });
+    }
+    let computed = rehash(writer, &place, values, nulls, line)?;
+    Ok(Entry { computed: Some(computed), ..stored })
+}
+
+fn rehash(
+    writer: &mut RowWriter,
+    place: &Place,
+    values: &[pg_sys::Datum],
+    nulls: &[bool],
+    line: &mut Vec<u8>,
+) -> Result<Digest, String> {
+    line.clear();
+    line::begin(line, place);
+    writer.write_read(line, values, nulls).map_err(|e| e.to_string())?;
+    line::end(line);
+    Ok(Digest::of(line))
+}
+
+fn entry(stored: NotaryValues, at: At) -> Entry {
+    Entry {
+        chain: stored.chain,
+        seq: stored.seq,
+        time: stored.time,
+        prev: stored.prev,
+        hash: stored.hash,
+        computed: None,
+        at: at.0,
+        odd: stored.odd,
+    }
+}
+
+/// Where a row is, and what an index entry for it points at, which is on the same page: 16, 32 and 16 bits.
+#[derive(Clone, Copy)]
+pub struct At(pub u64);
+
+impl At {
+    fn new(tid: Tid, root: Tid) -> Self {
+        Self(u64::from(root.offset) << 48 | tid.pack())
+    }
+
+    pub fn tid(self) -> Tid {
+        Tid::unpack(self.0 & 0xffff_ffff_ffff)
+    }
+
+    pub fn root(self) -> Tid {
+        Tid { block: self.tid().block, offset: (self.0 >> 48) as u16 }
+    }
+}
+
+/// What the walk may ask about rows.
+struct Rows<'s, 'a> {
+    subject: &'s mut Subject<'a>,
+}
+
+impl Evidence for Rows<'_, '_> {
+    fn rehash(&mut self, at: u64, place: &Place) -> Option<Digest> {
+        let tid = At(at).tid();
+        let subject = AssertUnwindSafe(&mut *self.subject);
+        let found = subxact::attempt(AssertUnwindSafe(move || {
+            let AssertUnwindSafe(subject) = subject;
+            let mut found = None;
+            let mut line = Vec::new();
+            let mut reader = Reader::new(subject.rel, &subject.layout, subject.snapshot);
+            reader.page(tid.block, Some(tid.offset), |row| {
+                if let Ok((values, nulls)) = row.values {
+                    found = rehash(&mut subject.writer, place, values, nulls, &mut line).ok();
+                }
+            });
+            found
+        }));
+        found.ok().flatten()
+    }
+
+    fn locate(&self, at: u64) -> String {
+        At(at).tid().to_string()
+    }
+}
+
+/// The canonical line of the row at `tid`, from its stored place.
+pub fn line_at(rel: &Rel, functions: &Functions, tid: Tid) -> Result<String, Error> {
+    let Some(Mark::Segment(Segment { headers, .. })) = log::mark(rel, functions)? else {
+        return Err(Error::NotALog { table: rel.qualified() });
+    };
+    let damaged = |why: &str| Error::BadTrigger { table: rel.qualified(), why: why.to_owned() };
+    let segments = Segments::new(headers).map_err(|why| damaged(&why.to_string()))?;
+    let columns = NotaryColumns::of(rel).ok_or_else(|| damaged("A notary_* column is missing."))?;
+    let (mut writer, snapshot, layout) = (RowWriter::of_stored(rel)?, Fresh::take(), Layout::of(rel));
+    let mut text = Err(damaged("The row cannot be read."));
+    Reader::new(rel, &layout, &snapshot).page(tid.block, Some(tid.offset), |row| {
+        let Ok((values, nulls)) = row.values else { return };
+        let stored = rewrite::stored_place(&columns, rel, values, nulls);
+        let (Some(chain), Some(seq), Some(time), Some(prev)) = (stored.chain, stored.seq, stored.time, stored.prev)
+        else {
+            return;
+        };
+        let Some(place) = segments.place(chain, seq, time, prev) else {
+            return;
+        };
+        let mut line = Vec::new();
+        line::begin(&mut line, &place);
+        let written = writer.write_read(&mut line, values, nulls);
+        line::end(&mut line);
+        text = written.and_then(|()| String::from_utf8(line).map_err(|_| Error::NotUtf8));
+    });
+    text
+}
+
+/// The length of an encoded entry.
+const RECORD: usize = 127;
+const FLAG_CHAIN: u8 = 1;
+const FLAG_SEQ: u8 = 2;
+const FLAG_TIME: u8 = 4;
+const FLAG_PREV: u8 = 8;
+const FLAG_HASH: u8 = 16;
+const FLAG_COMPUTED: u8 = 32;
+const FLAG_ODD: u8 = 64;
+
+/// An entry as bytes that sort by chain, seq and hash, NULLs first: sign bits flipped, big-endian.
+fn encode(e: &Entry) -> [u8; RECORD] {
+    let mut out = [0_u8; RECORD];
+    let digest = |d: Option<Digest>| d.map_or([0; 32], |d| *d.as_bytes());
+    let flag = |there: bool, bit: u8| if there { bit } else { 0 };
+    out[0] = u8::from(e.chain.is_some());
+    out[1..5].copy_from_slice(&(e.chain.unwrap_or(0) ^ i32::MIN).to_be_bytes());
+    out[5] = u8::from(e.seq.is_some());
+    out[6..14].copy_from_slice(&(e.seq.unwrap_or(0) ^ i64::MIN).to_be_bytes());
+    out[14..46].copy_from_slice(&digest(e.hash));
+    out[46..78].copy_from_slice(&digest(e.prev));
+    out[78..110].copy_from_slice(&digest(e.computed));
+    out[110..118].copy_from_slice(&e.time.unwrap_or(0).to_be_bytes());
+    out[118..126].copy_from_slice(&e.at.to_be_bytes());
+    out[126] = flag(e.chain.is_some(), FLAG_CHAIN)
+        | flag(e.seq.is_some(), FLAG_SEQ)
+        | flag(e.time.is_some(), FLAG_TIME)
+        | flag(e.prev.is_some(), FLAG_PREV)
+        | flag(e.hash.is_some(), FLAG_HASH)
+        | flag(e.computed.is_some(), FLAG_COMPUTED)
+        | flag(e.odd, FLAG_ODD);
+    out
+}
+
+/// The reverse of `encode`; anything of another length, which the sort cannot give, is an empty entry.
+fn decode(record: &[u8]) -> Entry {
+    let Ok(r) = <&[u8; RECORD]>::try_from(record) else {
+        return Entry::default();
+    };
+    let flag = |bit: u8| r[126] & bit != 0;
+    let digest =
+        |from: usize, bit: u8| flag(bit).then(|| r.get(from..from + 32).and_then(Digest::from_slice)).flatten();
+    let eight = |from: usize| r.get(from..from + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
+    Entry {
+        chain: flag(FLAG_CHAIN).then(|| i32::from_be_bytes([r[1], r[2], r[3], r[4]]) ^ i32::MIN),
+        seq: flag(FLAG_SEQ).then(|| eight(6) as i64 ^ i64::MIN),
+        time: flag(FLAG_TIME).then(|| eight(110) as i64),
+        prev: digest(46, FLAG_PREV),
+        hash: digest(14, FLAG_HASH),
+        computed: digest(78, FLAG_COMPUTED),
+        at: eight(118),
+        odd: flag(FLAG_ODD),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decode, encode};
+    use notary_core::chain::Entry;
+    use notary_core::digest::Digest;
+
+    #[test]
+    fn an_entry_survives_the_sort_s_encoding_and_sorts_by_place() {
+        let full = Entry {
+            chain: Some(-3),
+            seq: Some(i64::MAX),
+            time: Some(-1),
+            prev: Some(Digest::of(b"p")),
+            hash: Some(Digest::of(b"h")),
+            computed: None,
+            at: 0x1234_ffff_ffff_0123,
+            odd: true,
+        };
+        assert_eq!(decode(&encode(&full)), full);
+        assert_eq!(decode(&encode(&Entry::default())), Entry::default());
+        let at = |chain, seq| encode(&Entry { chain, seq, ..Entry::default() });
+        let order = [
+            at(None, Some(9)),
+            at(Some(-1), Some(9)),
+            at(Some(1), None),
+            at(Some(1), Some(-5)),
+            at(Some(1), Some(2)),
+            at(Some(2), Some(1)),
+        ];
+        assert!(order.is_sorted());
+    }
+}

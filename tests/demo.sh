@@ -1,0 +1,277 @@
+#!/usr/bin/env bash
+# Shows pg_notary at work on a throw-away server, in half a minute, and checks what it shows: it ends
+# with a code other than 0 when anything is not as it says. `make demo` builds what it needs first.
+#
+#   NOTARY_DEMO_SECONDS   how long pgbench inserts (10)
+#   NO_COLOR              no colours, as into a file or a pipe
+set -euo pipefail
+. "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+
+seconds=${NOTARY_DEMO_SECONDS:-10}
+clients=16
+
+# ---- how it looks ----
+
+bold='' dim='' red='' green='' plain=''
+if [[ -t 1 && -z ${NO_COLOR:-} && ${TERM:-dumb} != dumb ]]; then
+    bold=$'\e[1m' dim=$'\e[2m' red=$'\e[31m' green=$'\e[32m' plain=$'\e[0m'
+fi
+heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
+say() { printf '  %s\n' "$*"; }
+good() { printf '  %s%s%s\n' "$green" "$*" "$plain"; }
+# What somebody types, with who it is as psql's prompt.
+typed() { printf '  %s%s=>%s %s\n' "$dim" "$1" "$plain" "$2"; }
+indent() { sed 's/^/    /'; }
+# The lines of a refusal: the error in red, without where in the sources it was raised.
+refusal() { sed -e '/^LOCATION:/d' -e "s/^ERROR:.*/$red&$plain/" -e 's/^/    /'; }
+
+fail() {
+    printf '\n%sdemo: %s%s\n' "$red" "$*" "$plain" >&2
+    if [[ -s $home/log ]]; then printf 'the last lines of the server log:\n' >&2; tail -n 20 "$home/log" >&2; fi
+    exit 1
+}
+
+# ---- the server ----
+
+home=
+pgbench_pid=
+clean_up() {
+    trap '' INT TERM HUP
+    [[ -z $pgbench_pid ]] || kill "$pgbench_pid" 2>/dev/null || true
+    if [[ -n $home ]]; then
+        [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
+        rm -rf "$home"
+    fi
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+# A program of the private server, as the user whom PostgreSQL accepts: it refuses root.
+server() {
+    local program=$1
+    shift
+    if [[ $(id -u) -eq 0 ]]; then
+        setpriv --reuid=postgres --regid=postgres --clear-groups "$NOTARY_PGROOT/$program" "$@"
+    else
+        "$NOTARY_PGROOT/$program" "$@"
+    fi
+}
+
+start_server() {
+    [[ -x $NOTARY_PGROOT/postgres && -d $NOTARY_STAGE/template && -d $NOTARY_STAGE/run ]] || fail "nothing is built yet: run make demo"
+    home=$(mktemp -d "$NOTARY_STAGE/run/demo.$$.XXXXXX")
+    cp -a "$NOTARY_STAGE/template" "$home/data"
+    cat >>"$home/data/postgresql.conf" <<CONF
+listen_addresses = ''
+unix_socket_directories = '$home'
+port = 5432
+logging_collector = off
+log_line_prefix = '%m [%p] '
+timezone = 'UTC'
+CONF
+    touch "$home/log"
+    chmod 0711 "$home"
+    if [[ $(id -u) -eq 0 ]]; then chown postgres:postgres "$home" "$home/log"; fi
+    cd "$home"
+    server pg_ctl -D "$home/data" -l "$home/log" -w start >/dev/null || fail "the server did not start"
+    unset PGOPTIONS PGSERVICE PGSSLMODE
+    export PGHOST=$home PGPORT=5432 PGDATABASE=postgres PGTZ=UTC PGDATESTYLE=ISO LC_ALL=C.UTF-8
+    version=$(ask "SHOW server_version")
+    psql_as postgres -c "CREATE ROLE app LOGIN" -c "CREATE DATABASE shop OWNER app TEMPLATE template0"
+    export PGDATABASE=shop
+}
+
+# psql as a role; errors stop it and show their SQLSTATE.
+psql_as() {
+    local role=$1
+    shift
+    "$NOTARY_PGROOT/psql" -X -q -U "$role" -v ON_ERROR_STOP=1 -v VERBOSITY=verbose -v SHOW_CONTEXT=never "$@"
+}
+
+# The one value that a query gives, to the superuser.
+ask() { psql_as postgres -A -t -c "$1"; }
+thousands() { ask "SELECT trim(to_char($1, '999,999,999,999'))"; }
+
+expect() {
+    [[ $2 == "$3" ]] || fail "$1: expected $2, got $3"
+}
+
+# ---- the events ----
+
+# A line for every file that every commit added, changed or removed, in COPY's text format.
+history() {
+    git -c safe.directory="$NOTARY_ROOT" -C "$NOTARY_ROOT" log --reverse --no-renames --name-status \
+        --format='@%x09%h%x09%aI%x09%an' 2>/dev/null |
+        awk -F '\t' -v OFS='\t' '
+            { gsub(/\\/, "\\\\") }
+            $1 == "@" { id = $2; at = $3; who = $4; next }
+            NF == 2 {
+                what = $1 == "A" ? "added" : $1 == "D" ? "removed" : "changed"
+                print at, who, what, $2, id
+            }'
+}
+
+load_events() {
+    psql_as app <<'SQL'
+CREATE TABLE changes (at timestamptz NOT NULL, who text NOT NULL, what text NOT NULL, file text, commit text);
+SQL
+    local from="this repository's own history"
+    history >"$home/events" || true
+    if [[ $(wc -l <"$home/events") -lt 10 ]]; then
+        from="a sample, as there is no git history here"
+        cp "$NOTARY_ROOT/tests/demo/events.tsv" "$home/events"
+    fi
+    psql_as app -c "\\copy changes (at, who, what, file, commit) FROM '$home/events'"
+    events=$(ask "SELECT count(*) FROM changes")
+    expect "events loaded" "$(wc -l <"$home/events")" "$events"
+    typed app "\\copy changes (at, who, what, file, commit) FROM 'events'"
+    say "$(thousands "$events") events of $(ask "SELECT count(DISTINCT commit) FROM changes") commits: $from"
+}
+
+# ---- protect ----
+
+protect() {
+    psql_as postgres -c "CREATE EXTENSION pg_notary"
+    typed postgres "CREATE EXTENSION pg_notary;"
+    typed app "SELECT notary.protect('changes');"
+    local said
+    said=$(psql_as app -A -t -c "SELECT notary.protect('changes')" 2>&1 >/dev/null | sed -e '/^LOCATION:/d' -e 's/^NOTICE:  00000: /NOTICE:  /')
+    indent <<<"$said"
+    [[ $said == *"now append-only"* && $said == *"$events rows that were there"* ]] || fail "protect did not say what it did"
+}
+
+# ---- applications insert ----
+
+start_pgbench() {
+    cat >"$home/insert.sql" <<'SQL'
+\set n random(1, 1000)
+INSERT INTO changes (at, who, what, file) VALUES (now(), 'client ' || :client_id, 'changed', 'file ' || :n);
+SQL
+    "$NOTARY_PGROOT/pgbench" -n -U app -c $clients -j 2 -T "$seconds" -f "$home/insert.sql" >"$home/pgbench" 2>&1 &
+    pgbench_pid=$!
+    typed app "pgbench --client=$clients --time=$seconds --file=insert.sql"
+    say "runs on beside all that follows"
+    # The attempts below are to meet a log that is being written to.
+    local tries=0
+    until [[ $(ask "SELECT count(DISTINCT notary_chain) > 1 FROM changes") == t ]]; do
+        kill -0 "$pgbench_pid" 2>/dev/null || fail "pgbench: $(cat "$home/pgbench")"
+        tries=$((tries + 1))
+        [[ $tries -lt 1200 ]] || fail "pgbench inserts nothing"
+        sleep 0.05
+    done
+}
+
+end_pgbench() {
+    wait "$pgbench_pid" || fail "pgbench: $(cat "$home/pgbench")"
+    pgbench_pid=
+    inserted=$(sed -n 's/^number of transactions actually processed: \([0-9]*\).*/\1/p' "$home/pgbench")
+    local failed
+    failed=$(sed -n 's/^number of failed transactions: \([0-9]*\) .*/\1/p' "$home/pgbench")
+    expect "failed inserts" 0 "$failed"
+    say "pgbench has ended: $(thousands "$inserted") rows by $clients clients in $seconds s, none failed"
+}
+
+# ---- what is refused ----
+
+hint_shown=
+# attempt <role> <statement>: must be refused with 55000, and is shown with what psql says.
+attempt() {
+    local role=$1 statement=$2 said status=0
+    typed "$role" "$statement;"
+    said=$(psql_as "$role" -c "$statement" 2>&1) || status=$?
+    [[ $status -ne 0 && $said == "ERROR:  55000: "*" is refused: "*"HINT:"*"notary.unprotect"* ]] ||
+        fail "this was to be refused with SQLSTATE 55000 and a hint: $statement"$'\n'"$said"
+    # The same hint every time is nothing to read.
+    if [[ -n $hint_shown ]]; then said=$(sed '/^HINT:  To end the protection/d' <<<"$said"); fi
+    hint_shown=yes
+    refusal <<<"$said"
+}
+
+attempts() {
+    attempt app "UPDATE changes SET who = 'nobody' WHERE what = 'removed'"
+    attempt app "DELETE FROM changes WHERE at < now() - interval '1 day'"
+    attempt app "TRUNCATE changes"
+    attempt app "ALTER TABLE changes DISABLE TRIGGER ALL"
+    attempt app "ALTER TABLE changes ALTER COLUMN who TYPE text USING 'nobody'"
+    attempt postgres "DELETE FROM changes"
+    attempt postgres "DROP TABLE changes"
+    attempt postgres "DROP EXTENSION pg_notary CASCADE"
+    expect "refusals in the server log" 8 "$(grep -c 'pg_notary: refused sqlstate=55000' "$home/log")"
+    say "Each left a line in the server log that an alert can match:"
+    grep -o 'pg_notary: refused sqlstate=55000.*' "$home/log" | tail -n 1 | indent
+}
+
+# ---- verify ----
+
+verify() {
+    typed app "SELECT intact, entries, chains, findings, elapsed FROM notary.verify('changes');"
+    psql_as app -c "CREATE TEMP TABLE answer AS SELECT * FROM notary.verify('changes')" \
+        -c "SELECT intact, to_char(entries, 'FM999,999,999') AS entries, chains, findings,
+            to_char(elapsed, 'FMSS.MS') || ' s' AS elapsed FROM answer" \
+        -c "\\o $home/answer" -c "\\pset format unaligned" -c "\\t on" \
+        -c "SELECT intact, entries, findings FROM answer" -P footer=off | sed '/^$/d' | indent
+    expect "verify" "t|$((events + inserted))|0" "$(cat "$home/answer")"
+    good "intact: every one of the $(thousands "$events") + $(thousands "$inserted") rows is there, and is what it was"
+}
+
+# ---- a superuser goes round the guard ----
+
+forge() {
+    forged=$((events / 3 + 1)) deleted=$((events / 2 + 1))
+    local off="UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'changes'::regclass"
+    local change="UPDATE changes SET who = 'mallory' WHERE notary_chain = 1 AND notary_seq = $forged"
+    local delete="DELETE FROM changes WHERE notary_chain = 1 AND notary_seq = $deleted"
+    say "The guard cannot stop a superuser who edits PostgreSQL's own catalogs. He can switch it off,"
+    say "forge a row, delete another, and switch it on again so that nothing looks different:"
+    typed postgres "$off;"
+    psql_as postgres -c "$off"
+    # A session that begins now sees the triggers as they are now.
+    typed postgres "$change;"
+    expect "rows forged" "UPDATE 1" "$("$NOTARY_PGROOT/psql" -X -U postgres -c "$change")"
+    typed postgres "$delete;"
+    expect "rows deleted" "DELETE 1" "$("$NOTARY_PGROOT/psql" -X -U postgres -c "$delete")"
+    guard_off=$(ask "SELECT count(*) FROM notary.findings('changes') WHERE problem = 'guard_off'")
+    typed postgres "${off/\'D\'/\'A\'};"
+    psql_as postgres -c "${off/\'D\'/\'A\'}"
+}
+
+findings() {
+    typed app "SELECT problem, chain, seq, detail FROM notary.findings('changes');"
+    psql_as app -c "CREATE TEMP TABLE found AS SELECT problem, chain, seq, detail FROM notary.findings('changes') ORDER BY seq" \
+        -c "\\x on" -c "TABLE found" -c "\\x off" \
+        -c "\\o $home/found" -c "\\pset format unaligned" -c "\\t on" -c "SELECT problem, chain, seq FROM found" |
+        sed -e '/^$/d' -e 's/^\(-\[ RECORD [0-9]* \]-*\).*/\1/;s/\(]-\{10\}\)-*/\1/' -e "s/^problem .*/$red&$plain/" | indent
+    expect "findings" "value_changed|1|$forged"$'\n'"missing|1|$deleted" "$(cat "$home/found")"
+    good "found: entry $forged of chain 1 was forged, entry $deleted is gone; nothing else is reported"
+    [[ $guard_off -gt 0 ]] || fail "while the triggers were off there was no finding guard_off"
+    say "(Had he left the guard off, $guard_off findings guard_off would say so.)"
+    local status=0 said
+    typed app "SELECT notary.assert_intact('changes');"
+    said=$(psql_as app -c "SELECT notary.assert_intact('changes')" 2>&1) || status=$?
+    [[ $status -ne 0 && $said == "ERROR:  XX001: "* ]] || fail "assert_intact raised no XX001: $said"
+    sed -n 1p <<<"$said" | refusal
+}
+
+start_server
+printf '%spg_notary on PostgreSQL %s%s: a throw-away server, gone when this ends\n' "$bold" "${version%% *}" "$plain"
+heading "1. A table of events, as an application has it"
+load_events
+heading "2. It becomes a log"
+protect
+heading "3. Applications go on inserting"
+start_pgbench
+heading "4. What is refused, to its owner and to a superuser alike"
+attempts
+heading "5. Is it what it was?"
+end_pgbench
+verify
+heading "6. A superuser goes round the guard"
+forge
+heading "7. What verification says of that"
+findings
+heading "Next"
+say "make install PG_CONFIG=/path/to/pg_config     puts it into your server; then, in psql:"
+say "CREATE EXTENSION pg_notary;"
+say "SELECT notary.protect('your_table');"
+say "README.md says what is detected and what is not."
