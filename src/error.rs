@@ -3,6 +3,7 @@
 //! Messages are lower case without a full stop, DETAIL says the facts, HINT the next step. Values of rows never stand
 //! in any of them.
 
+use crate::pg::report;
 use pgrx::PgSqlErrorCode;
 use pgrx::pg_sys::panic::ErrorReport;
 
@@ -152,9 +153,14 @@ struct Parts {
 }
 
 impl Error {
-    /// Raises the error in PostgreSQL.
+    /// Raises the error in PostgreSQL. What was tried against a log's protection is first written to the server log, in a
+    /// line of its own that an alert can match.
     pub fn raise(self) -> ! {
+        let attempt = self.attempt();
         let Parts { code, message, detail, hint } = self.parts();
+        if let Some((log, attempt)) = attempt {
+            report::refused(code, &log, &attempt);
+        }
         let mut report = ErrorReport::new(code, message, "pg_notary");
         if !detail.is_empty() {
             report = report.set_detail(detail);
@@ -165,6 +171,15 @@ impl Error {
         report.report(pgrx::PgLogLevel::ERROR);
         // report(ERROR) unwinds; this line is never reached.
         unreachable!("an ERROR report returned")
+    }
+
+    /// The log and what was tried on it, where the error is a refusal.
+    fn attempt(&self) -> Option<(String, String)> {
+        match self {
+            Self::Refused { log, attempt, .. } => Some((log.clone(), attempt.clone())),
+            Self::ValuesSupplied { table, column } => Some((table.clone(), format!("INSERT with {column}"))),
+            _ => None,
+        }
     }
 
     fn parts(self) -> Parts {
@@ -279,10 +294,14 @@ impl Error {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: {log} is an append-only log"),
                 detail,
-                if hint.is_empty() {
-                    format!("To end the protection, its owner can run: SELECT notary.unprotect('{log}', 'why')")
-                } else {
-                    format!("{hint} Otherwise its owner can run: SELECT notary.unprotect('{log}', 'why')")
+                {
+                    let log = log.replace('\'', "''");
+                    let otherwise = if hint.is_empty() {
+                        "To end the protection,".to_owned()
+                    } else {
+                        format!("{hint} Otherwise")
+                    };
+                    format!("{otherwise} its owner can run: SELECT notary.unprotect('{log}', 'why')")
                 },
             ),
             Self::NotIntact { summary, detail } => parts(

@@ -75,6 +75,12 @@ unsafe extern "C-unwind" fn on_subxact(
     }
 }
 
+/// The transaction's id, 0 as long as it has none.
+pub fn transaction() -> u32 {
+    // SAFETY: reads backend state.
+    unsafe { pg_sys::GetTopTransactionIdIfAny() }.into_inner()
+}
+
 /// The current subtransaction's number; 1 is the transaction itself.
 pub fn subtransaction() -> u32 {
     // SAFETY: reads backend state.

@@ -11,17 +11,22 @@
 // bindgen gives C's constants as u32, whatever the width of the fields and arguments that take them; chars are i8.
 #![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
 
+pub mod access_hook;
 pub mod catalog;
+pub mod catalog_scan;
 pub mod command;
 pub mod compat;
 pub mod context;
 pub mod entry;
+pub mod event_trigger;
 pub mod heap;
 pub mod index;
 pub mod index_scan;
 pub mod inval;
 pub mod lock;
+pub mod parse_tree;
 pub mod relation;
+pub mod report;
 pub mod results;
 pub mod rewrite;
 pub mod row;

@@ -116,6 +116,26 @@ impl Insert {
     }
 }
 
+/// The table and the event (UPDATE, DELETE, TRUNCATE, INSERT) of a trigger's call; None when the function was not called
+/// as a trigger.
+pub fn fired(fcinfo: pg_sys::FunctionCallInfo) -> Option<(pg_sys::Oid, &'static str)> {
+    // SAFETY: PostgreSQL passes a valid fcinfo; context is checked to be TriggerData before it is read as such.
+    unsafe {
+        let context = (*fcinfo).context;
+        if context.is_null() || (*context).type_ != pg_sys::NodeTag::T_TriggerData {
+            return None;
+        }
+        let data = &*context.cast::<pg_sys::TriggerData>();
+        let event = match data.tg_event & pg_sys::TRIGGER_EVENT_OPMASK {
+            pg_sys::TRIGGER_EVENT_UPDATE => "UPDATE",
+            pg_sys::TRIGGER_EVENT_DELETE => "DELETE",
+            pg_sys::TRIGGER_EVENT_TRUNCATE => "TRUNCATE",
+            _ => "INSERT",
+        };
+        Some(((*data.tg_relation).rd_id, event))
+    }
+}
+
 /// A bytea of 32 bytes, allocated in the current memory context.
 pub fn bytea32(bytes: &[u8; 32]) -> pg_sys::Datum {
     const SIZE: usize = 32 + 4;

@@ -106,10 +106,8 @@ pub fn next_number(log: LogId) -> Result<u32, Error> {
 /// Notes the segments of a partitioned log that are not known here: a log that was restored alone has come without its
 /// memory, and a new partition must not get a number that is taken.
 pub fn learn(log: LogId, partition: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let known: HashSet<u32> = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?
-        .iter()
-        .map(|r| r.header.segment)
-        .collect();
+    let known: HashSet<u32> =
+        remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?.iter().map(|r| r.header.segment).collect();
     let root = log::root(&Rel::open(partition, pg_sys::NoLock));
     for leaf in log::leaves(&Rel::open(root, pg_sys::AccessShareLock), pg_sys::AccessShareLock) {
         let rel = Rel::open(leaf, pg_sys::NoLock);

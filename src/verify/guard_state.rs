@@ -14,7 +14,12 @@ use pgrx::pg_sys;
 use std::collections::BTreeMap;
 
 /// The event triggers that the extension's script makes: name, event, function.
-const EVENT_TRIGGERS: [(&str, &str, &str); 1] = [("notary_new_partitions", "ddl_command_end", "notary_new_partitions")];
+const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
+    ("notary_guard_start", "ddl_command_start", "notary_guard_start"),
+    ("notary_guard_end", "ddl_command_end", "notary_guard_end"),
+    ("notary_guard_rewrite", "table_rewrite", "notary_guard_rewrite"),
+    ("notary_new_partitions", "ddl_command_end", "notary_new_partitions"),
+];
 
 /// The functions whose replacement would take the protection or the check away: name and C symbol.
 const FUNCTIONS: [(&str, &str); 2] = [("append", "notary_append"), ("refuse", "notary_refuse")];

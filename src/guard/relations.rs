@@ -1,0 +1,190 @@
+//! A log as a table: that it stays, under which rules and keys, in which tree.
+
+use super::{facts, ours, start};
+use crate::error::Error;
+use crate::log::Functions;
+use crate::pg::catalog_scan::{self, Row, View};
+use crate::pg::row::NOTARY_COLUMNS;
+use crate::pg::spi::quote_ident;
+use pgrx::pg_sys;
+
+/// DROP TABLE and DROP INDEX, however they come about.
+pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if facts::is_log(oid, functions) {
+        return Err(table_drop(oid));
+    }
+    if catalog_scan::kind(oid) == pg_sys::RELKIND_INDEX {
+        return index_dropped(oid, functions);
+    }
+    Ok(())
+}
+
+/// The refusal to drop a log.
+pub fn table_drop(relid: pg_sys::Oid) -> Error {
+    facts::refusal(relid, start::drop_command("DROP TABLE"), "It would drop entries that are to be kept.", "")
+}
+
+/// Refuses to drop the index that keeps a log's chains from forking, unless it has another.
+pub fn index_dropped(index: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let table = catalog_scan::row(&catalog_scan::INDEX, index, View::After, |row| row.oid("indrelid"));
+    let Some(table) = table.filter(|table| facts::is_log(*table, functions)) else {
+        return Ok(());
+    };
+    let chain_indexes = chain_indexes(table, View::After);
+    if !chain_indexes.contains(&index) || chain_indexes.len() > 1 {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        table,
+        start::drop_command("DROP CONSTRAINT"),
+        &format!("It would drop the unique index {}, which keeps chains from forking.", catalog_scan::qualified(index)),
+        "",
+    ))
+}
+
+/// The unique indexes over exactly (notary_chain, notary_seq) that hold for every row at once.
+fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
+    let columns = catalog_scan::rows(&catalog_scan::COLUMNS, &[table.into()], view, |row| {
+        (row.name("attname"), i16::try_from(row.number("attnum")).unwrap_or(0))
+    });
+    let number = |name: &str| columns.iter().find(|(n, _)| n == name).map_or(0, |(_, number)| *number);
+    let wanted = [number(NOTARY_COLUMNS[0].0), number(NOTARY_COLUMNS[1].0)];
+    let fits = |row: &Row| {
+        ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"].iter().all(|column| row.is(column))
+            && row.numbers("indkey") == wanted
+            && row.is_null("indexprs")
+            && row.is_null("indpred")
+    };
+    catalog_scan::rows(&catalog_scan::INDEXES, &[table.into()], view, |row| fits(row).then(|| row.oid("indexrelid")))
+        .into_iter()
+        .flatten()
+        .collect()
+}
+
+/// RENAME, SET SCHEMA, OF and other changes of the pg_class row, of which few matter.
+pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if !facts::is_log(relid, functions) {
+        return Ok(());
+    }
+    let class = |view| {
+        catalog_scan::row(&catalog_scan::CLASS, relid, view, |row| {
+            (row.oid("reloftype"), row.name("relname"), row.oid("relnamespace"))
+        })
+    };
+    let (Some((old_type, old_name, old_schema)), Some((new_type, new_name, new_schema))) =
+        (class(View::Before), class(View::After))
+    else {
+        return Ok(());
+    };
+    if old_type != new_type && new_type != pg_sys::InvalidOid {
+        return Err(facts::refusal(relid, "ALTER TABLE OF", "A typed table's columns change with its type.", ""));
+    }
+    if (old_name != new_name || old_schema != new_schema) && facts::is_journal(relid) {
+        let attempt = if old_name == new_name { "SET SCHEMA" } else { "RENAME TABLE" };
+        return Err(facts::refusal(relid, attempt, "The journal of what is done to logs is found by its name.", ""));
+    }
+    Ok(())
+}
+
+/// ADD FOREIGN KEY with an action, and a unique constraint that is made of our index and checked late.
+pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    struct Constraint {
+        table: pg_sys::Oid,
+        name: String,
+        changes_rows: bool,
+        late: bool,
+        index: pg_sys::Oid,
+    }
+    let made = catalog_scan::row(&catalog_scan::CONSTRAINT, oid, View::After, |row| Constraint {
+        table: row.oid("conrelid"),
+        name: row.name("conname"),
+        changes_rows: row.letter("contype") == b'f'
+            && ["confdeltype", "confupdtype"].iter().any(|action| matches!(row.letter(action), b'c' | b'n' | b'd')),
+        late: matches!(row.letter("contype"), b'u' | b'p') && row.is("condeferrable"),
+        index: row.oid("conindid"),
+    });
+    let Some(made) = made.filter(|c| (c.changes_rows || c.late) && facts::is_log(c.table, functions)) else {
+        return Ok(());
+    };
+    if made.changes_rows {
+        return Err(facts::refusal(
+            made.table,
+            format!("ADD FOREIGN KEY {}", quote_ident(&made.name)),
+            "Its action CASCADE, SET NULL or SET DEFAULT would delete or change entries.",
+            "Make the key's actions NO ACTION or RESTRICT.",
+        ));
+    }
+    if chain_indexes(made.table, View::Before) == [made.index] {
+        return Err(facts::refusal(
+            made.table,
+            format!("ADD CONSTRAINT {} DEFERRABLE", quote_ident(&made.name)),
+            "The unique index that keeps chains from forking would be checked too late.",
+            "",
+        ));
+    }
+    Ok(())
+}
+
+/// CREATE RULE.
+pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let Some((table, name)) =
+        catalog_scan::row(&catalog_scan::RULE, oid, View::After, |row| (row.oid("ev_class"), row.name("rulename")))
+    else {
+        return Ok(());
+    };
+    if facts::is_log(table, functions) {
+        return Err(facts::refusal(
+            table,
+            format!("CREATE RULE {}", quote_ident(&name)),
+            "A rule can swallow or redirect rows.",
+            "Use a trigger, or a view with INSTEAD OF triggers.",
+        ));
+    }
+    ours::view_changed(table, functions)
+}
+
+/// INHERIT, NO INHERIT, ATTACH and DETACH PARTITION, and tables made as children or partitions.
+pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let (child_is_log, parent_is_log) = (facts::is_log(child, functions), facts::is_log(parent, functions));
+    if !child_is_log && !parent_is_log {
+        return Ok(());
+    }
+    let partitioned = catalog_scan::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
+    let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| row.oid("inhparent"))
+        .contains(&parent);
+    match (added, partitioned) {
+        (true, false) if parent_is_log => {
+            Err(facts::refusal(parent, "INHERIT", "Rows of an inheriting table would appear as entries.", ""))
+        }
+        (true, false) => {
+            Err(facts::refusal(child, "INHERIT", "A log's columns would change with those of its parent.", ""))
+        }
+        (true, true) if !parent_is_log => Err(facts::refusal(
+            child,
+            "ATTACH PARTITION",
+            "The log would become a part of a table that is none.",
+            "Attach the table first, then protect the partitioned table.",
+        )),
+        // That a new partition is an empty, ordinary table is seen to when it becomes a segment; a foreign table comes
+        // by another command.
+        (true, true) => {
+            match catalog_scan::row(&catalog_scan::CLASS, child, View::After, |row| row.letter("relkind")) {
+                Some(pg_sys::RELKIND_FOREIGN_TABLE) => Err(facts::refusal(
+                    parent,
+                    "CREATE FOREIGN TABLE PARTITION OF",
+                    "A foreign table's rows are on another server, where nothing guards them.",
+                    "",
+                )),
+                _ => Ok(()),
+            }
+        }
+        (false, true) if child_is_log => Err(detach(child)),
+        // Ending a plain inheritance that should not be there, or the detachment of something that is no segment.
+        (false, _) => Ok(()),
+    }
+}
+
+/// The refusal to detach a partition.
+pub fn detach(partition: pg_sys::Oid) -> Error {
+    facts::refusal(partition, "DETACH PARTITION", "Its entries would leave the log.", "")
+}

@@ -1,0 +1,109 @@
+//! The triggers of a log: ours stay as they are, and nothing runs after the one that chains.
+
+use super::facts::{self, Trigger};
+use crate::error::Error;
+use crate::log::{self, Functions};
+use crate::pg::catalog_scan::View;
+use crate::pg::spi::quote_ident;
+use pgrx::pg_sys;
+
+/// CREATE TRIGGER, and CREATE OR REPLACE over one that was there.
+pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let Some(new) = facts::trigger(oid, View::After) else {
+        return Ok(());
+    };
+    // The first trigger of a table is made in two steps, so that the new row may be found in both views.
+    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old) && old.is_ours(functions));
+    if let Some(old) = old {
+        return Err(facts::refusal(
+            old.table,
+            format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name)),
+            "The trigger is what makes the table a log.",
+            "",
+        ));
+    }
+    if !facts::is_log(new.table, functions) {
+        return Ok(());
+    }
+    let chains_twice = new.function == functions.append
+        && facts::triggers(new.table, View::Before).iter().any(|t| t.function == functions.append && t.oid != oid);
+    if chains_twice {
+        return Err(facts::refusal(
+            new.table,
+            format!("CREATE TRIGGER {}", quote_ident(&new.name)),
+            "The log has its append trigger; a second one would refuse every row.",
+            "",
+        ));
+    }
+    in_time(&new, "CREATE TRIGGER", functions)
+}
+
+/// ENABLE, DISABLE and RENAME.
+pub fn altered(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let (Some(old), Some(new)) = (facts::trigger(oid, View::Before), facts::trigger(oid, View::After)) else {
+        return Ok(());
+    };
+    if old.is_ours(functions) {
+        let attempt = if old.name != new.name {
+            "RENAME TRIGGER"
+        } else if strength(new.enabled) >= strength(old.enabled) {
+            return Ok(());
+        } else if new.enabled == b'D' {
+            "DISABLE TRIGGER"
+        } else {
+            "ENABLE TRIGGER"
+        };
+        return Err(facts::refusal(
+            old.table,
+            format!("{attempt} {}", quote_ident(&old.name)),
+            "The triggers that make the table a log fire always, and last.",
+            "Name the other triggers one by one instead of ALL or USER.",
+        ));
+    }
+    if old.name != new.name && facts::is_log(new.table, functions) {
+        return in_time(&new, "RENAME TRIGGER", functions);
+    }
+    Ok(())
+}
+
+/// ALWAYS fires most often, ORIGIN in ordinary sessions, REPLICA hardly ever.
+fn strength(enabled: u8) -> u8 {
+    match enabled {
+        b'A' => 3,
+        b'O' => 2,
+        b'R' => 1,
+        _ => 0,
+    }
+}
+
+fn in_time(new: &Trigger, attempt: &str, functions: &Functions) -> Result<(), Error> {
+    if !new.comes_too_late(functions) {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        new.table,
+        format!("{attempt} {}", quote_ident(&new.name)),
+        "A BEFORE INSERT trigger of this name would run after the row was hashed, and could change it.",
+        &format!("Give it a name that sorts before {} by bytes.", quote_ident(log::APPEND_TRIGGER)),
+    ))
+}
+
+/// DROP TRIGGER, directly or with something that it depends on.
+pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let Some(old) = facts::trigger(oid, View::Before).filter(|old| old.is_ours(functions)) else {
+        return Ok(());
+    };
+    if log::permitted(old.table) {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        old.table,
+        super::start::drop_command("DROP TRIGGER"),
+        &format!(
+            "It would drop the trigger {}, which makes {} a log.",
+            quote_ident(&old.name),
+            crate::pg::catalog_scan::qualified(old.table)
+        ),
+        "",
+    ))
+}
