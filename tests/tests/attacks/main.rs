@@ -1,0 +1,32 @@
+//! The attack matrix: what an owner, an application and a superuser may try, and the finding that each must give.
+//!
+//! Tests are named after the lines of the list of attacks; `n` in a name says that the attack cannot be found, which is
+//! shown as well, so that nobody is promised more.
+
+mod catalog;
+mod files;
+mod inside_values;
+mod owner;
+mod superuser;
+
+use notary_tests::{Cluster, Database, fresh_db};
+
+/// Five entries in chain 1, from one table and one writer.
+const FIVE: &str = "CREATE TABLE audit (id int, what text, extra jsonb);
+    SELECT notary.protect('audit');
+    INSERT INTO audit (id, what, extra)
+    SELECT i, 'entry ' || i, jsonb_build_object('k', i, 'a', jsonb_build_array(i, 'x')) FROM generate_series(1, 5) AS i";
+
+/// A database on the shared server with a log of five entries.
+pub fn five(name: &str) -> Database<'static> {
+    let db = fresh_db(name);
+    db.client().batch_execute(FIVE).unwrap();
+    db
+}
+
+/// The same on a server of the test's own.
+pub fn five_on<'a>(cluster: &'a Cluster, name: &str) -> Database<'a> {
+    let db = cluster.fresh_db(name);
+    db.client().batch_execute(FIVE).unwrap();
+    db
+}
