@@ -8,19 +8,18 @@ use pgrx::pg_sys;
 
 /// The triggers of a table in the order in which they fire, disabled ones included.
 pub fn triggers(relid: pg_sys::Oid) -> Result<Vec<Trigger>, Error> {
-    let sql = "SELECT tgname::text, tgfoid, tgtype, tgenabled::text, tgisinternal,
+    let sql = "SELECT tgname::text, tgfoid, tgtype, tgenabled::text,
                       tgqual IS NOT NULL OR tgattr::text <> '', tgnargs, tgargs
                FROM pg_catalog.pg_trigger WHERE tgrelid = $1";
     let mut triggers = spi::rows(sql, &[relid.into()], |row| {
-        let count = usize::try_from(spi::get::<i16>(row, 7)?.unwrap_or(0)).unwrap_or(0);
-        let args = spi::get::<Vec<u8>>(row, 8)?.unwrap_or_default();
+        let count = usize::try_from(spi::get::<i16>(row, 6)?.unwrap_or(0)).unwrap_or(0);
+        let args = spi::get::<Vec<u8>>(row, 7)?.unwrap_or_default();
         Ok(Trigger {
             name: spi::get::<String>(row, 1)?.unwrap_or_default(),
             function: spi::get::<pg_sys::Oid>(row, 2)?.unwrap_or(pg_sys::InvalidOid),
             kind: spi::get::<i16>(row, 3)?.unwrap_or(0),
             enabled: spi::get::<String>(row, 4)?.and_then(|e| e.bytes().next()).unwrap_or(b'D'),
-            internal: spi::get::<bool>(row, 5)?.unwrap_or(false),
-            conditional: spi::get::<bool>(row, 6)?.unwrap_or(true),
+            conditional: spi::get::<bool>(row, 5)?.unwrap_or(true),
             // Each argument is followed by a zero byte.
             args: args.split(|b| *b == 0).take(count).map(<[u8]>::to_vec).collect(),
         })

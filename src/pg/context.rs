@@ -223,12 +223,6 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// True on a standby.
-pub fn in_recovery() -> bool {
-    // SAFETY: reads shared state.
-    unsafe { pg_sys::RecoveryInProgress() }
-}
-
 /// Refuses to go on in a read-only transaction and on a standby, naming the command, before anything is tried there.
 pub fn prevent_if_read_only(command: &CStr) {
     // SAFETY: a C string; raises or does nothing.

@@ -21,8 +21,6 @@ pub struct Trigger {
     pub kind: i16,
     /// `O`, `D`, `R` or `A` (always).
     pub enabled: u8,
-    /// Made by PostgreSQL for a constraint.
-    pub internal: bool,
     /// Has a WHEN condition or a column list, so that it may not fire.
     pub conditional: bool,
     /// The arguments.
@@ -113,11 +111,6 @@ impl Rel {
         name(&self.class().relname)
     }
 
-    /// Its schema's OID.
-    pub fn schema_oid(&self) -> pg_sys::Oid {
-        self.class().relnamespace
-    }
-
     /// Its schema's name.
     pub fn schema(&self) -> String {
         // SAFETY: a syscache look-up returning a palloc'd name, or null for a schema that is gone.
@@ -162,23 +155,6 @@ impl Rel {
     pub fn of_type(&self) -> pg_sys::Oid {
         self.class().reloftype
     }
-    /// Has or had rules.
-    pub fn has_rules(&self) -> bool {
-        self.class().relhasrules
-    }
-    /// Has or had inheritance children or partitions.
-    pub fn has_children(&self) -> bool {
-        self.class().relhassubclass
-    }
-    /// Row-level security is enabled.
-    pub fn row_security(&self) -> bool {
-        self.class().relrowsecurity
-    }
-    /// The planner's estimate of the number of rows, -1 for unknown.
-    pub fn estimate(&self) -> f32 {
-        self.class().reltuples
-    }
-
     /// The live columns.
     pub fn columns(&self) -> Vec<Column> {
         let desc = self.data().rd_att;
@@ -237,7 +213,6 @@ impl Rel {
                         function: t.tgfoid,
                         kind: t.tgtype,
                         enabled: t.tgenabled as u8,
-                        internal: t.tgisinternal,
                         conditional: !t.tgqual.is_null() || t.tgnattr > 0,
                         args: (0..usize::try_from(t.tgnargs).unwrap_or(0))
                             .map(|k| CStr::from_ptr(*t.tgargs.add(k)).to_bytes().to_vec())

@@ -72,7 +72,7 @@ impl PlainNames {
     /// Sets the session's quote_all_identifiers aside.
     pub fn begin() -> Self {
         // SAFETY: the backend's own setting, a plain C variable read and written by its only thread.
-        Self(unsafe { core::mem::replace(&mut *(&raw mut pg_sys::quote_all_identifiers), false) })
+        Self(unsafe { core::ptr::replace(&raw mut pg_sys::quote_all_identifiers, false) })
     }
 }
 
