@@ -8,7 +8,7 @@ mod kinds;
 mod partitions;
 mod plain;
 mod privileges;
-//mod replication;
+mod replication;
 mod rights;
 mod types;
 
