@@ -334,6 +334,21 @@ fn the_owners_of_logs_cannot_make_their_triggers() {
 }
 
 #[test]
+fn cleaning_away_a_log_before_a_restore_is_refused_and_harms_nothing() {
+    let db = source();
+    let (dump, before) = (dump(&db, &["-Fc"]), entries(&db));
+    let restored = shared().pg_restore(db.name(), &["--clean", "--if-exists", "-t", "audit", &dump], b"");
+    assert_ne!(restored.status, 0);
+    assert!(
+        restored.stderr.contains("DROP TABLE is refused: public.audit is an append-only log"),
+        "{}",
+        restored.stderr
+    );
+    assert_eq!(entries(&db), before);
+    assert_intact(&db);
+}
+
+#[test]
 fn disabling_triggers_while_loading_is_refused_and_harms_nothing() {
     let (db, copy) = (source(), shared().bare_db("disable_triggers"));
     let dump = dump(&db, &["-Fc"]);
