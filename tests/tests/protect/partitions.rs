@@ -171,7 +171,7 @@ fn a_partition_that_could_not_be_a_log_is_refused_later_too() {
     for (sql, code) in [
         ("CREATE TABLE x PARTITION OF t {} PARTITION BY HASH (n)", "42809"),
         ("CREATE UNLOGGED TABLE x PARTITION OF t {}", "42809"),
-        ("CREATE FOREIGN TABLE x PARTITION OF t {} SERVER s", "42809"),
+        ("CREATE FOREIGN TABLE x PARTITION OF t {} SERVER s", "55000"),
         ("CREATE TABLE x PARTITION OF t {} USING other", "42809"),
         ("CREATE FOREIGN TABLE distant (LIKE t) SERVER s; ALTER TABLE t ATTACH PARTITION distant {}", "42809"),
         ("ALTER TABLE t ATTACH PARTITION ruled {}", "42809"),
