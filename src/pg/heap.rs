@@ -408,6 +408,40 @@ unsafe fn take_apart(
     layout.deform(&bytes[start..], count, null_bits, values, nulls)
 }
 
+/// Is the row of a TOAST table at `tid`, if one is there, laid out as rows of TOAST tables are? Raises what reading raises.
+pub fn is_whole_chunk(toast: &Rel, tid: Tid) -> bool {
+    // SAFETY: the block is below the relation's length, by the caller's check; the page is read under its lock.
+    unsafe {
+        let (fork, mode) = (pg_sys::ForkNumber::MAIN_FORKNUM, pg_sys::ReadBufferMode::RBM_NORMAL);
+        let buffer = pg_sys::ReadBufferExtended(toast.raw(), fork, tid.block, mode, core::ptr::null_mut());
+        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let page = std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE);
+        let is_whole = is_whole_chunk_on(page, tid.offset);
+        pg_sys::UnlockReleaseBuffer(buffer);
+        is_whole
+    }
+}
+
+fn is_whole_chunk_on(page: &[u8], offset: u16) -> bool {
+    if offset == 0 || offset > line_pointers(page) {
+        return false;
+    }
+    if !is_used(page, offset) {
+        // No row is there to be read, unless somewhere else; a TOAST table has no update chains.
+        return item(page, offset).lp_flags() != pg_sys::LP_REDIRECT;
+    }
+    let Ok(bytes) = tuple(page, offset) else { return false };
+    // SAFETY: tuple() checked that the bytes hold a header.
+    let header = unsafe { &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>() };
+    let has_nulls = u32::from(header.t_infomask) & pg_sys::HEAP_HASNULL != 0;
+    let columns = u32::from(header.t_infomask2) & pg_sys::HEAP_NATTS_MASK;
+    let start = usize::from(header.t_hoff);
+    // chunk_id, chunk_seq, then chunk_data, which is stored in place and as it is.
+    let Some(data) = bytes.get(start + 8..).filter(|_| start == 24) else { return false };
+    let is_plain = data.first().is_some_and(|first| *first != 0x01 && (first & 1 == 1 || first & 2 == 0));
+    !has_nulls && columns == 3 && is_plain && varlena_len(data).is_ok_and(|len| len <= data.len())
+}
+
 /// The number of line pointers that a page's header claims, bounded by what fits.
 fn line_pointers(page: &[u8]) -> u16 {
     let header = std::mem::offset_of!(pg_sys::PageHeaderData, pd_linp);

@@ -1,6 +1,6 @@
 //! Walking a whole unique index, entry by entry, without looking at the table.
 
-use super::heap::Tid;
+use super::heap::{self, Tid};
 use super::relation::Rel;
 use super::{compat, snapshot};
 use pgrx::pg_sys;
@@ -13,6 +13,178 @@ pub struct IndexEntry {
     pub seq: Option<i64>,
     /// What it points at.
     pub root: Tid,
+}
+
+/// The keys of the index over (notary_chain, notary_seq).
+pub const CHAIN_KEYS: [usize; 2] = [4, 16];
+/// The keys of a TOAST table's index over (chunk_id, chunk_seq).
+pub const CHUNK_KEYS: [usize; 2] = [4, 8];
+
+const BLOCK_SIZE: usize = pg_sys::BLCKSZ as usize;
+/// BTPageOpaqueData of access/nbtree.h at the end of each page: left and right sibling, level, flags.
+const OPAQUE: usize = 16;
+const LEAF: u16 = 1;
+const DELETED: u16 = 1 << 2;
+/// In an index tuple's t_info: its size, and that t_tid says something else than where a row is.
+const SIZE: u16 = 0x1fff;
+const HAS_NULLS: u16 = 0x8000;
+const ALTERNATIVE: u16 = 0x2000;
+/// In t_tid's offset then: a list of rows follows; otherwise, how many columns a separating key has kept.
+const POSTING: u16 = 0x2000;
+const COUNT: u16 = 0x0fff;
+
+/// Looks at every page of a b-tree before it is scanned: a scan believes line pointers and tuple sizes, copies what they
+/// say into a buffer of one page, and goes where pages say that others are, whatever bytes were changed on disk. Raises
+/// what reading raises.
+///
+/// Pages are read one after another while others may split them, so what one says of another is believed to be wrong
+/// only when it still is at the third look. Memory: eight bytes a page.
+///
+/// `keys`: where the index's two columns end in a tuple, counted from the end of its header.
+pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
+    let index = Rel::open(index, pg_sys::AccessShareLock);
+    let mut look = || read_tree(&index, keys).and_then(|tree| tree.check());
+    look().or_else(|_| look()).or_else(|_| look())
+}
+
+/// Where the pages of a b-tree say that others are.
+#[derive(Default)]
+struct Tree {
+    /// By block: its right sibling, 0 for none.
+    next: Vec<u32>,
+    /// By block: its height above the leaves, None for a page that is not in the tree.
+    levels: Vec<Option<u8>>,
+    /// Height of a page, and a page that it has as its child.
+    children: Vec<(u8, u32)>,
+}
+
+fn read_tree(index: &Rel, keys: [usize; 2]) -> Result<Tree, String> {
+    let mut copy = vec![0; BLOCK_SIZE];
+    // The first page is no tree page, and a scan checks it itself.
+    let mut tree = Tree { next: vec![0], levels: vec![None], children: Vec::new() };
+    for block in 1..index.blocks() {
+        // SAFETY: the block is below the relation's length; the page is copied under its lock, and released.
+        unsafe {
+            let (raw, fork) = (index.raw(), pg_sys::ForkNumber::MAIN_FORKNUM);
+            let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
+            let buffer = pg_sys::ReadBufferExtended(raw, fork, block, mode, core::ptr::null_mut());
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+            copy.copy_from_slice(std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE));
+            pg_sys::UnlockReleaseBuffer(buffer);
+        }
+        tree.add(&copy, keys).ok_or_else(|| format!("page {block} contradicts itself"))?;
+        pgrx::check_for_interrupts!();
+    }
+    Ok(tree)
+}
+
+fn half(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes.get(at..)?.first_chunk().map(|b| u16::from_ne_bytes(*b))
+}
+
+fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
+}
+
+impl Tree {
+    /// Notes the next page. None when a scan could read outside it, or more than a page from it.
+    fn add(&mut self, page: &[u8], keys: [usize; 2]) -> Option<()> {
+        let (lower, upper, special) = (half(page, 12)?, half(page, 14)?, half(page, 16)?);
+        if upper == 0 {
+            // New, not yet in the tree.
+            self.next.push(0);
+            self.levels.push(None);
+            return Some(());
+        }
+        let limit = BLOCK_SIZE - OPAQUE;
+        if usize::from(special) != limit || upper > special || lower > upper || lower < 24 {
+            return None;
+        }
+        let (next, level, flags) = (word(page, limit + 4)?, word(page, limit + 8)?, half(page, limit + 12)?);
+        self.next.push(next);
+        if flags & DELETED != 0 {
+            self.levels.push(None);
+            return Some(());
+        }
+        let level = u8::try_from(level).ok().filter(|level| (*level == 0) == (flags & LEAF != 0))?;
+        self.levels.push(Some(level));
+        let mut total = 0;
+        for (number, at) in (24..usize::from(lower)).step_by(4).enumerate() {
+            let pointer = word(page, at)?;
+            let (start, state, len) = ((pointer & 0x7fff) as usize, pointer >> 15 & 3, (pointer >> 17) as usize);
+            let is_in_use = state == pg_sys::LP_NORMAL || state == pg_sys::LP_DEAD;
+            if !is_in_use || start < usize::from(upper) || start + len > limit || !start.is_multiple_of(8) {
+                return None;
+            }
+            let tuple = page.get(start..start + len)?;
+            total += check_tuple(tuple, keys)?;
+            // The first tuple of a page with a right sibling is the page's own limit.
+            if level > 0 && (number > 0 || next == 0) {
+                self.children.push((level, u32::from(half(tuple, 0)?) << 16 | u32::from(half(tuple, 2)?)));
+            }
+        }
+        // Tuples do not overlap.
+        (total <= limit).then_some(())
+    }
+
+    /// A scan that goes down gets to a leaf, and one that goes right to an end.
+    fn check(&self) -> Result<(), String> {
+        let at = |block: u32| usize::try_from(block).unwrap_or(usize::MAX);
+        for (level, child) in &self.children {
+            // A page that was added since is as good as any.
+            let below = self.levels.get(at(*child)).copied().flatten();
+            if at(*child) < self.levels.len() && below != level.checked_sub(1) {
+                return Err(format!("page {child} is not where the page above it says"));
+            }
+        }
+        let mut seen_from = vec![0_u32; self.next.len()];
+        for start in 1..self.next.len() {
+            let mut block = start;
+            let mark = u32::try_from(start).unwrap_or(u32::MAX);
+            while let Some(seen) = seen_from.get_mut(block).filter(|_| block != 0) {
+                if *seen == mark {
+                    return Err(format!("page {block} is its own right sibling, in the end"));
+                }
+                if *seen != 0 {
+                    break;
+                }
+                *seen = mark;
+                block = at(self.next.get(block).copied().unwrap_or(0));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A tuple's size, if all that is read of it lies within it.
+fn check_tuple(tuple: &[u8], keys: [usize; 2]) -> Option<usize> {
+    let (block_high, block_low, offset, info) = (half(tuple, 0)?, half(tuple, 2)?, half(tuple, 4)?, half(tuple, 6)?);
+    let size = usize::from(info & SIZE);
+    if size < 8 || size > tuple.len() {
+        return None;
+    }
+    let [first, both] = if info & HAS_NULLS == 0 {
+        keys.map(|end| 8 + end)
+    } else {
+        // At most one of the two has a value, of at most eight bytes; a set bit says that it has.
+        let end = if tuple.get(8)? & 3 == 0 { 16 } else { 24 };
+        [end, end]
+    };
+    let needed = match info & ALTERNATIVE != 0 {
+        false => both,
+        true if offset & POSTING != 0 => {
+            let list = usize::from(block_high) << 16 | usize::from(block_low);
+            let end = list.checked_add(usize::from(offset & COUNT) * 6)?;
+            if list < both || offset & COUNT == 0 { return None } else { end }
+        }
+        true => match offset & COUNT {
+            0 => 8,
+            1 => first,
+            2 => both,
+            _ => return None,
+        },
+    };
+    (needed <= size).then_some(size)
 }
 
 /// Calls `each` for every entry that is not marked dead. Raises what reading raises. SnapshotSelf, so that no predicate
@@ -42,6 +214,34 @@ pub fn each(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(IndexEntry)) {
         }
         pg_sys::index_endscan(scan);
         pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+    }
+}
+
+/// Looks at the chunks of a value in a TOAST table before they are put together: what fetches them takes their rows for
+/// what a TOAST table's rows are. Raises what reading raises.
+pub fn check_chunks(toast: pg_sys::Oid, value: pg_sys::Oid) -> Result<(), &'static str> {
+    let table = Rel::open(toast, pg_sys::AccessShareLock);
+    let index = table.indexes().first().copied().ok_or("the TOAST table has no index")?;
+    let mut key = super::index::equal(1, pg_sys::F_OIDEQ, pg_sys::Datum::from(value));
+    let blocks = table.blocks();
+    // SAFETY: as above; check_pages looked at the index before.
+    unsafe {
+        let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+        let scan = compat::index_beginscan(table.raw(), index, snapshot::own_and_committed(), 1);
+        pg_sys::index_rescan(scan, &raw mut key, 1, core::ptr::null_mut(), 0);
+        let mut result = Ok(());
+        while result.is_ok() {
+            let tid = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
+            if tid.is_null() {
+                break;
+            }
+            let (block, offset) = pgrx::itemptr::item_pointer_get_both(*tid);
+            let is_whole = block < blocks && heap::is_whole_chunk(&table, Tid { block, offset });
+            result = if is_whole { Ok(()) } else { Err("a part of a value in TOAST is damaged") };
+        }
+        pg_sys::index_endscan(scan);
+        pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+        result
     }
 }
 

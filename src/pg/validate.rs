@@ -7,9 +7,9 @@
 //!
 //! Only the read path comes here; what is being inserted was made by its type's own functions just now.
 
-use super::compat;
 use super::heap::alignment;
 use super::relation::Rel;
+use super::{compat, index_scan};
 use pgrx::pg_sys;
 
 /// How the bytes of a type hang together.
@@ -136,7 +136,10 @@ unsafe fn check_header(value: pg_sys::Datum, toast: pg_sys::Oid) -> Checked {
                 return Err("a value is not in the table's TOAST table");
             }
             let fits = i32::try_from(stored).is_ok_and(|stored| (4..=raw.saturating_sub(4)).contains(&stored));
-            return fits.then_some(()).ok_or("a value's pointer to TOAST is damaged");
+            if !fits {
+                return Err("a value's pointer to TOAST is damaged");
+            }
+            return index_scan::check_chunks(toast, pointer.va_valueid);
         }
         if *start & 0x03 == 0x02 {
             let len = start.cast::<u32>().read_unaligned() >> 2;
@@ -149,6 +152,16 @@ unsafe fn check_header(value: pg_sys::Datum, toast: pg_sys::Oid) -> Checked {
         }
     }
     Ok(())
+}
+
+/// Looks at the index of the table's TOAST table, which every value in it is fetched by; why it cannot be believed
+/// otherwise. Raises what reading raises.
+pub fn check_toast_index(rel: &Rel) -> Result<(), String> {
+    if rel.toast() == pg_sys::InvalidOid {
+        return Ok(());
+    }
+    let toast = Rel::open(rel.toast(), pg_sys::AccessShareLock);
+    toast.indexes().into_iter().try_for_each(|index| index_scan::check_pages(index, index_scan::CHUNK_KEYS))
 }
 
 /// Says which column does not lie in the table's rows as its type does: then its bytes would be taken for a pointer, or

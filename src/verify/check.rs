@@ -1,5 +1,6 @@
 //! One log, checked whole: guard, headers, columns, rows, index.
 
+use super::adopted::Adopted;
 use super::guard_state;
 use super::index::{self, Key, Sum};
 use super::known::{self, Changes};
@@ -10,12 +11,13 @@ use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
-use crate::pg::validate;
+use crate::pg::{subxact, validate};
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::time::Instant;
 
@@ -249,6 +251,12 @@ impl Check<'_> {
             self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
             return Ok(());
         }
+        let toast = subxact::attempt(std::panic::AssertUnwindSafe(|| validate::check_toast_index(rel)));
+        if let Err(why) = toast.and_then(|checked| checked) {
+            let detail = format!("the index of the TOAST table cannot be read, so that no entry is: {why}");
+            self.finding(rel.oid(), None, Finding::general(Problem::Unreadable, detail));
+            return Ok(());
+        }
         let writer = match RowWriter::of_stored(rel) {
             Ok(writer) => writer,
             Err(Error::UnlistedType { column, type_name, .. }) => {
@@ -267,15 +275,25 @@ impl Check<'_> {
         let mut sum = Sum::default();
         let mut folded = 0_u64;
         let (table, of_chain) = (rel.oid(), |f: &Finding| segment_of(&segments, f));
-        let outcome =
-            subject.check(&mut |entry| sum.add(&key, entry.chain, entry.seq, At(entry.at).root()), &mut |finding| {
+        let adopted = RefCell::new(Adopted::of(&segments));
+        let outcome = subject.check(
+            &mut |entry| {
+                sum.add(&key, entry.chain, entry.seq, At(entry.at).root());
+                adopted.borrow_mut().see(entry);
+            },
+            &mut |finding| {
+                adopted.borrow_mut().reported(&finding);
                 // A column that reads differently makes every row differ: that is one thing, not a million.
                 if columns_changed && finding.problem == Problem::ValueChanged {
                     folded += 1;
                 } else {
                     self.finding(table, of_chain(&finding), finding);
                 }
-            })?;
+            },
+        )?;
+        for finding in adopted.into_inner().missing() {
+            self.finding(table, of_chain(&finding), finding);
+        }
         if folded > 0 {
             let detail = format!("{folded} entries do not match, as is to be expected after the change of columns");
             self.finding(table, None, Finding::general(Problem::ColumnChanged, detail));

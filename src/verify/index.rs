@@ -50,7 +50,11 @@ const LISTED: u64 = 100;
 
 /// Compares the index with the sum over the table's rows.
 pub fn check(subject: &mut Subject<'_>, index: pg_sys::Oid, key: &Key, heap: Sum, report: &mut dyn FnMut(Finding)) {
-    let whole = subxact::attempt(AssertUnwindSafe(|| sum_of(subject, index, key)));
+    let whole = subxact::attempt(AssertUnwindSafe(|| {
+        index_scan::check_pages(index, index_scan::CHAIN_KEYS)?;
+        Ok(sum_of(subject, index, key))
+    }))
+    .and_then(|checked: Result<Sum, String>| checked);
     match whole {
         Ok(sum) if sum == heap => {}
         Ok(_) => differences(subject, index, report),
@@ -65,7 +69,7 @@ fn sum_of(subject: &Subject<'_>, index: pg_sys::Oid, key: &Key) -> Sum {
     let mut sum = Sum::default();
     let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
     index_scan::each(subject.rel, index, |IndexEntry { chain, seq, root }| {
-        if reader.leads_to_visible(root, subject.blocks()) {
+        if !subject.is_unread(root) && reader.leads_to_visible(root, subject.blocks()) {
             sum.add(key, chain, seq, root);
         }
     });
@@ -98,7 +102,10 @@ fn differences(subject: &mut Subject<'_>, index: pg_sys::Oid, report: &mut dyn F
         let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
         let mut wrong = Vec::new();
         index_scan::each(subject.rel, index, |IndexEntry { chain, seq, root }| {
-            if rows_without.contains(&root.pack()) || !reader.leads_to_visible(root, subject.blocks()) {
+            if rows_without.contains(&root.pack())
+                || subject.is_unread(root)
+                || !reader.leads_to_visible(root, subject.blocks())
+            {
                 return;
             }
             if place_at(subject, root) != Some((chain, seq)) && wrong.len() < 100_000 {

@@ -6,6 +6,7 @@
 //! * Works in a read-only transaction and on a standby: writes nothing, locks nothing beyond AccessShareLock, takes no
 //!   predicate locks.
 
+mod adopted;
 mod check;
 mod guard_state;
 mod index;

@@ -20,6 +20,7 @@ use notary_core::digest::Digest;
 use notary_core::line::{self, Place};
 use notary_core::{Finding, Problem, Remark};
 use pgrx::pg_sys;
+use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 
 /// Pages that are read in one subtransaction.
@@ -38,6 +39,14 @@ pub struct Subject<'a> {
     layout: Layout,
     writer: RowWriter,
     blocks: u32,
+    unread: Unread,
+}
+
+/// What could not be read, and was reported: an index entry that leads there is no second finding.
+#[derive(Default)]
+struct Unread {
+    pages: HashSet<u32>,
+    rows: HashSet<u64>,
 }
 
 /// What both passes came to.
@@ -56,7 +65,17 @@ impl<'a> Subject<'a> {
         snapshot: &'a Fresh,
         since: Option<i64>,
     ) -> Self {
-        Self { rel, columns, segments, snapshot, since, layout: Layout::of(rel), writer, blocks: rel.blocks() }
+        Self {
+            rel,
+            columns,
+            segments,
+            snapshot,
+            since,
+            layout: Layout::of(rel),
+            writer,
+            blocks: rel.blocks(),
+            unread: Unread::default(),
+        }
     }
 
     /// Checks every row, and lets `also` see each.
@@ -81,6 +100,11 @@ impl<'a> Subject<'a> {
 
     pub fn blocks(&self) -> u32 {
         self.blocks
+    }
+
+    /// Was this row, or its page, reported as unreadable, and its place is not known?
+    pub fn is_unread(&self, tid: Tid) -> bool {
+        self.unread.pages.contains(&tid.block) || self.unread.rows.contains(&tid.pack())
     }
 
     pub fn layout(&self) -> &Layout {
@@ -145,6 +169,7 @@ impl<'a> Subject<'a> {
             Err(why) => {
                 let detail = format!("page {block} cannot be read, nor any row on it: {why}");
                 unreadable(Finding::general(Problem::Unreadable, detail));
+                self.unread.pages.insert(block);
                 return Vec::new();
             }
         };
@@ -164,6 +189,8 @@ impl<'a> Subject<'a> {
                 finding.chain = entry.chain.map(i64::from);
                 finding.seq = entry.seq;
                 entries.push(entry);
+            } else {
+                self.unread.rows.insert(Tid { block, offset }.pack());
             }
             unreadable(finding);
         }

@@ -1,5 +1,6 @@
 //! Every finding and every notice by a test of its own, and how a check behaves while it runs.
 
+mod adopted;
 mod entries;
 mod notices;
 mod running;
