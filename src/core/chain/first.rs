@@ -20,7 +20,7 @@ impl Firsts {
     /// Nothing seen yet but what the tally knows: a clean chain starts from the header.
     pub fn new(segment: usize, segments: &Segments, tallied: &TallyReport) -> Self {
         let first = |index| segments.get(index).map(|(header, _)| header.first_chain);
-        let from = first(segment).unwrap_or(0);
+        let from = first(segment).filter(|_| segment > 0).unwrap_or(0);
         let to = first(segment + 1).unwrap_or(MAX_CHAIN + 1).max(from);
         let right = tallied.clean.range(from..to).next().is_some();
         Self { segment, right, wrong: Vec::new(), foreign: None }

@@ -55,7 +55,10 @@ pub(super) fn judge(row: &Entry, around: &Around<'_>, segments: &Segments, evide
     }
     let restored = repaired.is_some() && repaired == row.hash;
     let damaged = |problem, why, head| Verdict::Damaged { problem, why, head, breaks_before: false };
-    if restored {
+    let expected = around.expected().filter(|_| !around.commit_to(row.hash));
+    if restored && expected.is_some() {
+        damaged(Problem::ValueChanged, Why::Rehashed(expected), expected)
+    } else if restored {
         damaged(Problem::HashChanged, Why::Prev, row.hash)
     } else if around.commit_to(row.hash) {
         damaged(Problem::ValueChanged, Why::ValuesAndPrev, row.hash)

@@ -9,11 +9,12 @@ use crate::{Digest, Problem};
 #[derive(Clone, Debug)]
 enum Change {
     Value,
+    ValueAndHash,
     Hash(Option<u8>),
     OddHash,
     Prev(Option<u8>),
     OddPrev,
-    PrevAndHash,
+    PrevAndHash(Option<u8>),
     Time(Option<i64>),
     Seq(Option<i64>),
     Chain(Option<i32>),
@@ -27,6 +28,7 @@ enum Change {
     Rehash,
     RehashStretch(i64),
     RehashPrev,
+    RehashAll,
     Fork,
     Unchain,
     UnchainedRow,
@@ -47,11 +49,12 @@ fn change() -> impl Strategy<Value = Change> {
     let time = prop_oneof![Just(None), any::<i64>().prop_map(Some), Just(Some(i64::MAX)), Just(Some(0))];
     prop_oneof![
         Just(Value),
+        Just(ValueAndHash),
         garbage().prop_map(Hash),
         Just(OddHash),
         garbage().prop_map(Prev),
         Just(OddPrev),
-        Just(PrevAndHash),
+        garbage().prop_map(PrevAndHash),
         time.prop_map(Time),
         far.prop_map(Seq),
         chain.prop_map(Chain),
@@ -65,6 +68,7 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Rehash),
         (1..4_i64).prop_map(RehashStretch),
         Just(RehashPrev),
+        Just(RehashAll),
         Just(Fork),
         Just(Unchain),
         Just(UnchainedRow),
@@ -87,6 +91,10 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             row.value = new_value;
             here(Problem::ValueChanged)
         }
+        Change::ValueAndHash => {
+            (row.value, row.hash) = (new_value, Some(GARBAGE));
+            here(Problem::ValueChanged)
+        }
         Change::Hash(garbage) => {
             row.hash = garbage.map(|_| GARBAGE);
             // Of a last entry nobody can say whether its values or its hash were changed.
@@ -105,8 +113,10 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             (row.prev, row.odd) = (None, true);
             here(Problem::HashChanged)
         }
-        Change::PrevAndHash => {
-            (row.prev, row.hash) = (None, None);
+        // Nothing is left that vouches for such a last entry.
+        Change::PrevAndHash(Some(_)) if is_last => None,
+        Change::PrevAndHash(garbage) => {
+            (row.prev, row.hash) = (garbage.map(|_| GARBAGE), garbage.map(|_| GARBAGE));
             here(Problem::HashChanged)
         }
         Change::Time(time) => {
@@ -201,11 +211,16 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             Some(vec![place(Problem::ValueChanged, chain, to)])
         }
         // The last entry with another prev looks as if the one before it had been hashed again.
-        Change::RehashPrev if is_last => None,
+        Change::RehashPrev | Change::RehashAll if is_last => None,
         Change::RehashPrev => {
             row.prev = Some(GARBAGE);
             table.seal(at);
             here(Problem::HashChanged)
+        }
+        Change::RehashAll => {
+            (row.prev, row.value) = (Some(GARBAGE), new_value);
+            table.seal(at);
+            here(Problem::ValueChanged)
         }
         Change::Fork => {
             let twin = Row { value: new_value, ..row.clone() };

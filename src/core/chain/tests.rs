@@ -241,12 +241,10 @@ fn rows_in_chains_that_cannot_be_are_found() {
 }
 
 #[test]
-fn chains_below_the_first_segment_belong_to_none() {
+fn a_header_that_starts_above_its_own_chains_is_one_finding() {
     let mut table = table();
     table.segments = Segments::new([header(1, 2), header(3, 3)]).unwrap();
-    let found = table.verdict();
-    assert!(found.iter().filter(|found| found.1 == Some(1)).all(|found| found.0 == Problem::Inserted));
-    assert_eq!(found.iter().filter(|found| found.1 == Some(1)).count(), 10);
+    assert_eq!(table.verdict(), [(Problem::HeaderChanged, None, None, None)]);
 }
 
 #[test]
@@ -393,4 +391,64 @@ fn an_entry_with_a_time_of_infinity_is_never_consistent() {
     }
     assert!(!Entry { odd: true, ..entry.clone() }.is_consistent());
     assert!(!Entry { hash: None, computed: None, ..entry }.is_consistent());
+}
+
+#[test]
+fn a_row_damaged_twice_is_one_finding() {
+    let mut table = table();
+    let at_four = table.find(1, 4).unwrap();
+    table.rows[at_four].value = 99;
+    table.seal(at_four);
+    table.rows[at_four].prev = Some(GARBAGE);
+    assert_eq!(table.verdict(), [at(Problem::ValueChanged, 1, 4)]);
+}
+
+#[test]
+fn a_fork_of_which_the_next_entry_knows_no_branch_is_one_finding() {
+    let mut table = table();
+    for value in [98, 99] {
+        let place = table.find(1, 4).unwrap();
+        let twin = Row { value, ..table.rows[place].clone() };
+        table.rows.push(twin);
+        table.seal(table.rows.len() - 1);
+    }
+    row(&mut table, 1, 4).gone = true;
+    assert_eq!(table.verdict(), [at(Problem::Fork, 1, 4)]);
+}
+
+#[test]
+fn values_exchanged_in_a_ring_are_changed_rows() {
+    let mut table = table();
+    let rows = [3, 5, 8].map(|seq| table.find(1, seq).unwrap());
+    let values = rows.map(|at| table.rows[at].value);
+    for (index, at) in rows.into_iter().enumerate() {
+        table.rows[at].value = values[(index + 1) % 3];
+    }
+    assert_eq!(table.verdict(), [3, 5, 8].map(|seq| at(Problem::ValueChanged, 1, seq)));
+}
+
+#[test]
+fn a_chain_moved_into_a_segment_with_good_rows_does_not_put_its_header_in_doubt() {
+    let mut table = Table::new(&[10, 0, 2], 3);
+    for seq in 1..=2 {
+        row(&mut table, 3, seq).chain = Some(2);
+    }
+    assert_eq!(table.verdict(), [1, 2].map(|seq| at(Problem::ValueChanged, 2, seq)));
+}
+
+#[test]
+fn a_first_row_hashed_under_the_header_clears_it() {
+    let mut table = Table::new(&[2], 2);
+    row(&mut table, 1, 1).prev = Some(GARBAGE);
+    row(&mut table, 1, 2).value = 99;
+    assert_eq!(table.verdict(), [at(Problem::HashChanged, 1, 1), at(Problem::ValueChanged, 1, 2)]);
+}
+
+#[test]
+fn a_damaged_row_that_one_worker_saw_alone_is_not_forgotten() {
+    let mut table = table();
+    let good = all_rows(&table);
+    let copy = Row { value: 99, ..row(&mut table, 1, 4).clone() };
+    table.rows.push(copy);
+    assert!(table.tally_apart(&good, &[good.len()]).suspects.contains(Some(1)));
 }
