@@ -5,6 +5,7 @@
 //! entry after it commits to. Two rows never agree on a hash by chance.
 
 use super::group::Around;
+use super::omit::{Check, is_omitted};
 use super::words::Why;
 use super::{Entry, Evidence, Segments};
 use crate::{Digest, Problem};
@@ -53,7 +54,7 @@ pub(super) fn judge(row: &Entry, around: &Around<'_>, segments: &Segments, evide
     if row.is_consistent() {
         return judge_consistent(row, around, repaired);
     }
-    let restored = repaired.is_some() && repaired == row.hash;
+    let restored = repaired.is_some() && repaired == row.hash && !is_omitted(Check::PrevAlone);
     let damaged = |problem, why, head| Verdict::Damaged { problem, why, head, breaks_before: false };
     let expected = around.expected().filter(|_| !around.commit_to(row.hash));
     if restored && expected.is_some() {
@@ -80,7 +81,7 @@ fn judge_linked(row: &Entry, around: &Around<'_>) -> Verdict {
         around.commit_to(row.computed) || (row.hash.is_none() && row.computed.is_some() && around.expected().is_none());
     if around.commit_to(row.hash) {
         Verdict::Changed { head: row.hash }
-    } else if only_hash {
+    } else if only_hash && !is_omitted(Check::HashAlone) {
         let (problem, why, head) = (Problem::HashChanged, Why::Hash, row.computed);
         Verdict::Damaged { problem, why, head, breaks_before: false }
     } else {

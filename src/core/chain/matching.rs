@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use super::omit::{Check, is_omitted};
 use super::places::{Candidate, Hole, Places};
 use super::words::{self, Spot};
 use super::{Entry, Evidence, Segments, TallyReport};
@@ -100,10 +101,14 @@ impl Matching {
         let mut places = Places::new(holes, &tails, tallied, segments);
         let told = vec![false; suspects.len()];
         let mut solver = Solver { segments, evidence, suspects, told, budget: MAX_REHASHES };
-        solver.place_all(&mut places);
+        if !is_omitted(Check::Moved) {
+            solver.place_all(&mut places);
+        }
         let mut findings = Vec::new();
         solver.tell_placed(&mut findings);
-        solver.tell_exchanged(&mut findings);
+        if !is_omitted(Check::ExchangedValues) {
+            solver.tell_exchanged(&mut findings);
+        }
         let strays = solver.tell_rest(&places.displaced(), originals, &mut findings);
         findings.extend(places.missing(&solver.suspects, &strays).map(Hole::finding));
         findings.sort_by_key(|finding| (finding.chain, finding.seq));
@@ -207,7 +212,7 @@ impl<V: Evidence> Solver<'_, V> {
             findings.push(if place == stands {
                 let why = words::Why::Prev;
                 words::finding(Problem::HashChanged, row, words::damaged(row, &why, None, &at))
-            } else if standing.get(&stands) == Some(&place) {
+            } else if standing.get(&stands) == Some(&place) && !is_omitted(Check::ExchangedPlaces) {
                 let what = "notary_chain and notary_seq were";
                 words::finding(Problem::Swapped, row, words::swapped(row, place, what, &at))
             } else {

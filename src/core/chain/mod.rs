@@ -13,6 +13,7 @@ mod first;
 mod group;
 mod judge;
 mod matching;
+mod omit;
 mod places;
 mod run;
 mod segments;
@@ -22,6 +23,8 @@ mod words;
 
 #[cfg(test)]
 mod model;
+#[cfg(test)]
+mod omissions;
 #[cfg(test)]
 mod tampering;
 #[cfg(test)]

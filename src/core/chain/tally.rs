@@ -10,6 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::clock::Clock;
+use super::omit::{Check, is_omitted};
 use super::run::{Added, Run, Runs};
 use super::{Entry, MAX_CHAIN, Segments};
 use crate::{Digest, Header, Notice, Remark, Timestamp};
@@ -116,7 +117,7 @@ impl Tally {
     pub fn add(&mut self, e: &Entry) {
         self.entries += 1;
         let Some(number) = e.chain.and_then(chain_number) else {
-            self.outside = true;
+            self.outside = !is_omitted(Check::Outside);
             return self.want(e);
         };
         let Some(chain) = chain_at(&mut self.chains, number) else {
@@ -159,14 +160,14 @@ impl Tally {
             if let Some(theirs) = theirs.odd {
                 chain.odd.get_or_insert_default().merge(*theirs);
             }
-            if theirs.suspect {
+            if theirs.suspect && !is_omitted(Check::WorkersDamage) {
                 self.settle(number, Added::Damaged);
             }
             for run in theirs.runs.iter() {
                 let Some(chain) = chain_at(&mut self.chains, number) else {
                     return;
                 };
-                if chain.suspect || self.disordered {
+                if chain.suspect || self.disordered || is_omitted(Check::WorkersRuns) {
                     break;
                 }
                 let added = chain.runs.add(run);
@@ -185,7 +186,9 @@ impl Tally {
         for (number, chain) in (1..).zip(&self.chains).filter(|(_, chain)| chain.seen) {
             chains += 1;
             let header = self.segments.of_chain(number).map(|(_, hash)| hash);
-            let run = chain.runs.whole().filter(|run| run.first == 1 && Some(run.prev) == header);
+            let starts = |run: &Run| run.first == 1 || is_omitted(Check::Start);
+            let follows = |run: &Run| Some(run.prev) == header || is_omitted(Check::Header);
+            let run = chain.runs.whole().filter(|run| starts(run) && follows(run));
             match run.filter(|_| !chain.suspect && !self.disordered) {
                 Some(run) => drop(clean.insert(number, (run.last, run.hash))),
                 None => drop(numbers.insert(number.cast_signed())),

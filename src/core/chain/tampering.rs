@@ -7,7 +7,7 @@ use crate::{Digest, Problem};
 
 /// One thing that a superuser does; the numbers pick rows and places, modulo what there is.
 #[derive(Clone, Debug)]
-enum Change {
+pub(super) enum Change {
     Value,
     ValueAndHash,
     Hash(Option<u8>),
@@ -33,11 +33,13 @@ enum Change {
     Unchain,
     UnchainedRow,
     Forge(i64),
+    LateStart,
+    OtherStart,
 }
 
 const GARBAGE: Digest = Digest::new([0xaa; 32]);
 
-fn change() -> impl Strategy<Value = Change> {
+pub(super) fn change() -> impl Strategy<Value = Change> {
     use Change::*;
     let garbage = || prop_oneof![Just(None), Just(Some(1))];
     let far = prop_oneof![Just(None), (1..6_i64).prop_map(Some), (-3..=0_i64).prop_map(Some)];
@@ -73,12 +75,14 @@ fn change() -> impl Strategy<Value = Change> {
         Just(Unchain),
         Just(UnchainedRow),
         (2..5_i64).prop_map(Forge),
+        Just(LateStart),
+        Just(OtherStart),
     ]
 }
 
 /// Does a change to a row of a chain of `own`, whose rows are `rows`; returns what must be found.
 /// `None` if the change cannot be done there, or cannot be seen there by anyone.
-fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Option<Vec<Found>> {
+pub(super) fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Option<Vec<Found>> {
     let at = rows[pick % rows.len()];
     let (chain, seq) = (table.rows[at].chain?, table.rows[at].seq?);
     let last = table.last(chain);
@@ -245,6 +249,34 @@ fn apply(table: &mut Table, rows: &[usize], pick: usize, change: &Change) -> Opt
             table.seal(table.rows.len() - 1);
             Some(vec![(Problem::Missing, Some(chain.into()), Some(last + 1), Some(last + far - 1))])
         }
+        Change::LateStart if last < 2 => None,
+        Change::LateStart => {
+            // The last entry claims to be the first one.
+            for seq in 1..last {
+                let doomed = table.find(chain, seq)?;
+                table.rows[doomed].gone = true;
+            }
+            let left = table.find(chain, last)?;
+            table.rows[left].prev = Some(table.segments.of_chain(chain.cast_unsigned())?.1);
+            table.seal(left);
+            Some(vec![(Problem::Missing, Some(chain.into()), Some(1), Some(last - 1))])
+        }
+        Change::OtherStart => {
+            // The whole chain is hashed again, from something else than the header.
+            let mut prev = Some(GARBAGE);
+            for seq in 1..=last {
+                let at = table.find(chain, seq)?;
+                table.rows[at].prev = prev;
+                table.seal(at);
+                prev = table.rows[at].hash;
+            }
+            let segment = |chain: i32| table.segments.index_of(chain.cast_unsigned());
+            let others = table.rows.iter().any(|row| {
+                row.seq == Some(1) && !row.gone && row.chain.is_some_and(|c| c != chain && segment(c) == segment(chain))
+            });
+            let header = (Problem::HeaderChanged, None, None, None);
+            Some(vec![if others { place(Problem::ValueChanged, chain, 1) } else { header }])
+        }
     }
 }
 
@@ -257,12 +289,12 @@ fn unchained() -> Row {
     Row { chain, seq, time, prev, hash, odd: false, value: 0, gone: false }
 }
 
-fn sorted(mut found: Vec<Found>) -> Vec<Found> {
+pub(super) fn sorted(mut found: Vec<Found>) -> Vec<Found> {
     found.sort_by_key(|f| (f.1, f.2, f.0));
     found
 }
 
-fn lengths() -> impl Strategy<Value = Vec<usize>> {
+pub(super) fn lengths() -> impl Strategy<Value = Vec<usize>> {
     prop::collection::vec(1..12_usize, 6)
 }
 

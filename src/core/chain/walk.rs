@@ -16,6 +16,7 @@ use super::first::Firsts;
 use super::group::{Around, Group};
 use super::judge::{Verdict, judge};
 use super::matching::{Kind, Matching, Suspect};
+use super::omit::{Check, is_omitted};
 use super::places::Hole;
 use super::tally::chain_number;
 use super::{Entry, Evidence, Segments, TallyReport, words};
@@ -118,8 +119,10 @@ impl<V: Evidence> Walk<'_, V> {
     fn outside(&mut self, row: Entry) {
         let blank = row.chain.is_none() && row.seq.is_none() && row.prev.is_none();
         if blank && row.hash.is_none() && !row.odd {
-            let detail = words::unchained(&self.evidence.locate(row.at));
-            self.tell(Problem::Unchained, &row, detail);
+            if !is_omitted(Check::Unchained) {
+                let detail = words::unchained(&self.evidence.locate(row.at));
+                self.tell(Problem::Unchained, &row, detail);
+            }
         } else {
             self.hold(Kind::Stray, row, Vec::new(), None);
         }
@@ -195,7 +198,8 @@ impl<V: Evidence> Walk<'_, V> {
             let expected = around.expected();
             self.conclude(&mut chain, row, verdict, expected);
         }
-        for row in group.rows {
+        let others = group.rows.into_iter().filter(|_| !is_omitted(Check::Beside));
+        for row in others {
             if row.is_consistent() {
                 let detail = words::beside(&row, &self.evidence.locate(row.at));
                 self.tell(Problem::Inserted, &row, detail);
@@ -224,7 +228,7 @@ impl<V: Evidence> Walk<'_, V> {
     fn branch(&mut self, chain: &mut Chain, branches: Vec<Entry>, known: bool, next: Option<Digest>) {
         let parents: BTreeSet<_> = branches.iter().map(|row| row.prev).collect();
         let is_new = !known || parents.len() < branches.len();
-        if let Some(row) = branches.first().filter(|_| is_new) {
+        if let Some(row) = branches.first().filter(|_| is_new && !is_omitted(Check::Fork)) {
             let detail = words::fork(&branches, next, self.evidence);
             self.tell(Problem::Fork, row, detail);
         }
@@ -278,7 +282,7 @@ impl<V: Evidence> Walk<'_, V> {
     /// The link before a consistent row is broken, and the damage is on the other side of it.
     fn blame_before(&mut self, chain: &mut Chain, row: &Entry) {
         match &mut chain.last {
-            Some(last) if !last.reported => {
+            Some(last) if !last.reported && !is_omitted(Check::Rehashed) => {
                 last.reported = true;
                 let at = self.evidence.locate(last.row.at);
                 let detail = words::rehashed(&last.row, row.prev, &at);
@@ -286,7 +290,7 @@ impl<V: Evidence> Walk<'_, V> {
             }
             Some(_) => {}
             None => {
-                if let Some(firsts) = &mut self.firsts {
+                if let Some(firsts) = self.firsts.as_mut().filter(|_| !is_omitted(Check::WrongFirst)) {
                     firsts.wrong(row.clone());
                 }
             }
@@ -297,7 +301,7 @@ impl<V: Evidence> Walk<'_, V> {
     fn anchor(&mut self, chain: &mut Chain, row: Entry, heads: Vec<Digest>, reported: bool) {
         let Some(seq) = row.seq else { return };
         let before = std::mem::replace(&mut chain.heads, heads);
-        if seq > chain.due {
+        if seq > chain.due && !is_omitted(Check::Gap) {
             let (number, from, to) = (chain.number, chain.due, seq - 1);
             let hole = Hole { chain: number, from, to, before, after: row.prev, owner: None };
             if let Some(hole) = self.matching.hole(hole) {
