@@ -262,12 +262,12 @@ fn rows_adopted_under_any_settings_are_intact_under_all_others() {
     for (name, settings) in SETTINGS {
         let mut reader = db.client();
         reader.batch_execute(settings).unwrap();
-        for i in 0..SETTINGS.len() {
+        for (i, (protected, _)) in SETTINGS.iter().enumerate() {
             let sql =
                 format!("SELECT pg_catalog.array_agg(problem || ' ' || detail) FROM notary.findings('public.log{i}')");
             let found: Option<Vec<String>> =
                 reader.query_one(&sql, &[]).unwrap_or_else(|e| panic!("{name}: {}", SqlError::of(&e))).get(0);
-            assert_eq!(found, None, "protected with {}, read with {name}", SETTINGS[i].0);
+            assert_eq!(found, None, "protected with {protected}, read with {name}");
         }
     }
     // The same rows give the same members, whoever adopted them.
@@ -280,8 +280,8 @@ fn rows_adopted_under_any_settings_are_intact_under_all_others() {
         client.query(&sql, &[]).unwrap().iter().map(|r| r.get(0)).collect()
     };
     let first = rows(&mut client, 0);
-    for i in 1..SETTINGS.len() {
-        assert!(rows(&mut client, i) == first, "{}", SETTINGS[i].0);
+    for (i, (name, _)) in SETTINGS.iter().enumerate().skip(1) {
+        assert!(rows(&mut client, i) == first, "{name}");
     }
 }
 

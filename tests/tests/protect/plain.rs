@@ -73,9 +73,9 @@ fn the_header_line_says_what_was_protected_when_and_by_whom() {
     );
     assert!(matches!(line::read(headers[0].as_bytes()), Ok(Line::Header(_))));
     // Every chain begins at it.
-    let first = format!("SELECT encode(notary_prev, 'hex') FROM \"The Log\" WHERE notary_seq = 1");
+    let first = "SELECT encode(notary_prev, 'hex') FROM \"The Log\" WHERE notary_seq = 1";
     let hash = "SELECT encode(sha256(convert_to(notary.header('\"The Log\"'), 'UTF8')), 'hex')";
-    assert_eq!(texts(&mut client, &first), texts(&mut client, hash));
+    assert_eq!(texts(&mut client, first), texts(&mut client, hash));
 }
 
 #[test]

@@ -16,7 +16,10 @@ fn adoption_is_no_change_that_is_published() {
     );
     run(&mut client, "SELECT pg_create_logical_replication_slot('pgoutput', 'pgoutput')");
     run(&mut client, "SELECT pg_create_logical_replication_slot('test_decoding', 'test_decoding')");
-    run(&mut client, "INSERT INTO t SELECT i, repeat('x', 5000) FROM generate_series(1, 20) AS i; INSERT INTO p VALUES (1), (1)");
+    run(
+        &mut client,
+        "INSERT INTO t SELECT i, repeat('x', 5000) FROM generate_series(1, 20) AS i; INSERT INTO p VALUES (1), (1)",
+    );
     let inserted = decoded(&mut client);
     assert_eq!(inserted.iter().filter(|c| c.starts_with("table public.")).count(), 22);
     run(&mut client, "SELECT notary.protect('t')");

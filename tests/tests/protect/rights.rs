@@ -22,7 +22,15 @@ const ATTACK: &str = "
         PERFORM public.attempt(place, 'SET ROLE postgres');
         PERFORM public.attempt(place, 'SET SESSION AUTHORIZATION postgres');
         PERFORM public.attempt(place, 'CREATE EXTENSION file_fdw');
+        PERFORM public.attempt(place, 'CREATE TEMP TABLE left_behind (a int)');
+        PERFORM public.attempt(place, 'DECLARE later CURSOR WITH HOLD FOR SELECT public.attempt(''cursor'', ''SET ROLE postgres'')');
+        PERFORM public.attempt(place, 'INSERT INTO public.queue VALUES (1)');
     END $$;
+    CREATE TABLE queue (a int);
+    CREATE FUNCTION at_commit() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN PERFORM public.attempt('at commit', format('ALTER ROLE %I SUPERUSER', 'ROLE')); RETURN NULL; END $$;
+    CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON queue DEFERRABLE INITIALLY DEFERRED
+        FOR EACH ROW EXECUTE FUNCTION at_commit();
     CREATE FUNCTION trap(place text, value int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$
     BEGIN PERFORM public.attack(place); RETURN value; END $$;
     CREATE FUNCTION holds(place text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
