@@ -235,11 +235,25 @@ pub fn each(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(IndexEntry)) {
     }
 }
 
+/// The index that a TOAST table's values are fetched by: the valid one. REINDEX CONCURRENTLY makes another, and leaves it
+/// behind when it fails; where the two change places between the look at the list and the look at them, a second look
+/// at the list tells.
+pub fn chunk_index(toast: &Rel) -> Option<pg_sys::Oid> {
+    let look = || {
+        toast.indexes().into_iter().find(|oid| {
+            let index = Rel::open(*oid, pg_sys::AccessShareLock);
+            // SAFETY: an open index has its row of pg_index.
+            unsafe { (*(*index.raw()).rd_index).indisvalid }
+        })
+    };
+    look().or_else(look)
+}
+
 /// Looks at the chunks of a value in a TOAST table before they are put together: what fetches them takes their rows for
 /// what a TOAST table's rows are. Raises what reading raises.
 pub fn check_chunks(toast: pg_sys::Oid, value: pg_sys::Oid) -> Result<(), &'static str> {
     let table = Rel::open(toast, pg_sys::AccessShareLock);
-    let index = table.indexes().first().copied().ok_or("the TOAST table has no index")?;
+    let index = chunk_index(&table).ok_or("the TOAST table has no index")?;
     let mut key = super::index::equal(1, pg_sys::F_OIDEQ, pg_sys::Datum::from(value));
     let blocks = table.blocks();
     // SAFETY: as above; check_pages looked at the index before.
