@@ -92,8 +92,9 @@ fn a28_a_value_for_old_rows_put_into_the_catalog() {
     behind_the_guard(
         &db,
         &[
+            "CREATE TABLE other (); ALTER TABLE other ADD COLUMN approved int DEFAULT 7",
             "ALTER TABLE audit ADD COLUMN approved int",
-            "UPDATE pg_attribute SET atthasmissing = true, attmissingval = '{7}' WHERE attrelid = 'audit'::regclass AND attname = 'approved'",
+            "UPDATE pg_attribute SET atthasmissing = true, attmissingval = (SELECT attmissingval FROM pg_attribute WHERE attrelid = 'other'::regclass AND attname = 'approved') WHERE attrelid = 'audit'::regclass AND attname = 'approved'",
         ],
     );
     assert_found(&mut db.client(), "audit", &["column_changed"]);

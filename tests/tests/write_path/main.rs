@@ -40,6 +40,7 @@ pub fn log_with(name: &str, arguments: &str) -> (Database<'static>, Client) {
     (db, client)
 }
 
+/// Runs statements that must succeed.
 #[track_caller]
 pub fn run(client: &mut Client, sql: &str) {
     client.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e)));
