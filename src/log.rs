@@ -129,6 +129,33 @@ impl Drop for Permit {
     }
 }
 
+thread_local! {
+    /// Tables made or attached below a partitioned log; None until the guard has seen a command start in this session,
+    /// and so everything that came after.
+    static NEW_PARTITIONS: RefCell<Option<Vec<pg_sys::Oid>>> = const { RefCell::new(None) };
+}
+
+/// From now on the guard notes every new partition of a log.
+pub fn watch_partitions() {
+    NEW_PARTITIONS.with_borrow_mut(|all| {
+        all.get_or_insert_default();
+    });
+}
+
+/// A table was made or attached below a partitioned log.
+pub fn note_partition(relid: pg_sys::Oid) {
+    NEW_PARTITIONS.with_borrow_mut(|all| {
+        if let Some(all) = all {
+            all.push(relid);
+        }
+    });
+}
+
+/// The tables noted since the last call, or None when nobody watched. What made them may have been rolled back since.
+pub fn noted_partitions() -> Option<Vec<pg_sys::Oid>> {
+    NEW_PARTITIONS.with_borrow_mut(|all| all.as_mut().map(std::mem::take))
+}
+
 /// The append trigger among a table's triggers.
 pub fn append_trigger<'a>(triggers: &'a [Trigger], functions: &Functions) -> Option<&'a Trigger> {
     triggers.iter().find(|t| t.function == functions.append)

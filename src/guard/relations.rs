@@ -2,7 +2,7 @@
 
 use super::{facts, ours, start};
 use crate::error::Error;
-use crate::log::Functions;
+use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Row, View};
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
@@ -175,7 +175,10 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
                     "A foreign table's rows are on another server, where nothing guards them.",
                     "",
                 )),
-                _ => Ok(()),
+                _ => {
+                    log::note_partition(child);
+                    Ok(())
+                }
             }
         }
         (false, true) if child_is_log => Err(detach(child)),

@@ -6,7 +6,7 @@
 
 use super::{columns, facts, ours, relations};
 use crate::error::Error;
-use crate::log::Functions;
+use crate::log::{self, Functions};
 use crate::pg::event_trigger::{Call, Tag};
 use crate::pg::parse_tree::{Command, Name};
 use crate::pg::{catalog_scan, spi};
@@ -27,6 +27,7 @@ pub fn drop_command(part: &str) -> String {
 /// A command is about to start.
 pub fn before(call: &Call) -> Result<(), Error> {
     TAG.set(call.tag());
+    log::watch_partitions();
     let Some(command) = call.command() else {
         return Ok(());
     };

@@ -76,23 +76,27 @@ entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitio
 /// A restore makes partitions first, loads their rows, and only then makes our triggers, each enabled by an ALTER TABLE:
 /// between the parent's and the partition's, a partition with rows is not a new one. The same goes for our own commands.
 fn new_partitions(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    if command::may_bring_partitions(fcinfo) {
-        protect_new_partitions().or_raise();
+    match log::noted_partitions() {
+        Some(noted) if noted.is_empty() => {}
+        noted if command::may_bring_partitions(fcinfo) => protect_new_partitions(noted).or_raise(),
+        _ => {}
     }
     pg_sys::Datum::from(0)
 }
 
-fn protect_new_partitions() -> Result<(), Error> {
+/// `noted`: what the guard saw being made or attached. Without it, where the guard's own event trigger is off, the
+/// command is asked, which takes longer than making an ordinary table should.
+fn protect_new_partitions(noted: Option<Vec<pg_sys::Oid>>) -> Result<(), Error> {
     // While the extension is being made, or is damaged, there is nothing to protect with.
     let Some(functions) = Functions::find() else {
         return Ok(());
     };
-    let sql = "SELECT DISTINCT t.relid::oid FROM pg_catalog.pg_event_trigger_ddl_commands() AS c,
-               LATERAL pg_catalog.pg_partition_tree(c.objid::regclass) AS t
-               WHERE c.classid = 'pg_catalog.pg_class'::regclass AND c.object_type = 'table'";
-    let tables = spi::rows(sql, &[], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+    let tables = match noted {
+        Some(noted) => trees(&noted),
+        None => tables_of_command()?,
+    };
     let mut fresh = Vec::new();
-    for relid in tables.into_iter().flatten() {
+    for relid in tables {
         let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
             continue;
         };
@@ -120,6 +124,30 @@ fn protect_new_partitions() -> Result<(), Error> {
         add(relid, partitioned, log, max_chains, &functions)?;
     }
     Ok(())
+}
+
+/// The tables and everything below them; what made them may have been rolled back.
+fn trees(roots: &[pg_sys::Oid]) -> Vec<pg_sys::Oid> {
+    let mut tables = Vec::new();
+    for rel in roots.iter().filter_map(|relid| Rel::try_open(*relid, pg_sys::AccessShareLock)) {
+        let below = match rel.is_partitioned() {
+            true => compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE),
+            false => vec![rel.oid()],
+        };
+        for relid in below {
+            if !tables.contains(&relid) {
+                tables.push(relid);
+            }
+        }
+    }
+    tables
+}
+
+fn tables_of_command() -> Result<Vec<pg_sys::Oid>, Error> {
+    let sql = "SELECT DISTINCT t.relid::oid FROM pg_catalog.pg_event_trigger_ddl_commands() AS c,
+               LATERAL pg_catalog.pg_partition_tree(c.objid::regclass) AS t
+               WHERE c.classid = 'pg_catalog.pg_class'::regclass AND c.object_type = 'table'";
+    Ok(spi::rows(sql, &[], |row| spi::get::<pg_sys::Oid>(row, 1))?.into_iter().flatten().collect())
 }
 
 fn log_of(mark: &Mark) -> LogId {

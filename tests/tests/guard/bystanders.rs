@@ -123,3 +123,19 @@ fn a_restore_is_not_asked_for_completeness() {
         run(&mut scene.session(true), step);
     }
 }
+
+#[test]
+fn partitions_are_protected_though_the_guards_own_event_trigger_is_off() {
+    let scene = Scene::new("guard_start_off");
+    run(&mut scene.session(true), "ALTER EVENT TRIGGER notary_guard_start DISABLE");
+    let bounds = "FOR VALUES FROM (200) TO (300)";
+    run(&mut scene.session(false), &format!("CREATE TABLE part_3 PARTITION OF part {bounds}"));
+    run(&mut scene.session(true), "ALTER EVENT TRIGGER notary_guard_start ENABLE ALWAYS");
+    let guards = "SELECT count(*) FROM pg_trigger WHERE tgrelid = 'part_3'::regclass AND tgenabled = 'A'";
+    assert_eq!(scene.db.value(guards), "3");
+    // A partition that was rolled back, and one made inside CREATE SCHEMA.
+    let mut client = scene.session(false);
+    run(&mut client, "BEGIN; CREATE TABLE part_4 PARTITION OF part FOR VALUES FROM (300) TO (400); ROLLBACK");
+    run(&mut client, "CREATE SCHEMA s CREATE TABLE part_5 PARTITION OF public.part FOR VALUES FROM (500) TO (600)");
+    assert_eq!(scene.db.value(&guards.replace("part_3", "s.part_5")), "3");
+}

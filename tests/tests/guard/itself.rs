@@ -114,3 +114,22 @@ fn the_extension_can_be_dropped_when_no_log_is_left() {
     let error = notary_tests::err(living.batch_execute("DROP TABLE plain"));
     assert_eq!(error.code, "55000", "{error}");
 }
+
+#[test]
+fn a_preloaded_library_guards_without_the_event_triggers_and_harms_no_other_database() {
+    let cluster = Cluster::builder().setting("shared_preload_libraries", "pg_notary").start();
+    let bare = cluster.bare_db("guard_bare");
+    run(
+        &mut bare.client(),
+        "CREATE TABLE t (i int); ALTER TABLE t ADD COLUMN j int DEFAULT 1; ALTER TABLE t DROP COLUMN j; DROP TABLE t",
+    );
+    let db = cluster.fresh_db("guard_preloaded");
+    run(
+        &mut db.client(),
+        "CREATE TABLE app (i int); SELECT notary.protect('app'); ALTER EVENT TRIGGER notary_guard_start DISABLE",
+    );
+    for command in ["DROP TABLE app", "ALTER TABLE app DISABLE TRIGGER ALL", "ALTER TABLE app RENAME COLUMN i TO j"] {
+        let error = notary_tests::err(db.client().batch_execute(command));
+        assert_eq!(error.code, "55000", "{error}");
+    }
+}

@@ -1,0 +1,33 @@
+-- The guard: what one is told. Every refusal has SQLSTATE 55000 and names notary.unprotect.
+CREATE TYPE mood AS ENUM ('calm', 'angry');
+CREATE TABLE app_audit (id int, note text, mood mood);
+CREATE TABLE events (id int, note text) PARTITION BY LIST (id);
+CREATE TABLE events_1 PARTITION OF events FOR VALUES IN (1);
+CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+SELECT notary.protect('app_audit') IS NOT NULL AS app_audit, notary.protect('events') IS NOT NULL AS events;
+UPDATE app_audit SET note = 'x';
+TRUNCATE events_1;
+DROP TABLE app_audit;
+DROP SCHEMA public CASCADE;
+DROP TYPE mood CASCADE;
+DROP EXTENSION pg_notary;
+ALTER TABLE app_audit DROP COLUMN note;
+ALTER TABLE app_audit RENAME COLUMN note TO remark;
+ALTER TABLE app_audit ALTER COLUMN note TYPE text USING 'forged';
+ALTER TABLE app_audit ADD COLUMN x text DEFAULT 'x';
+ALTER TABLE app_audit ADD COLUMN x xml;
+ALTER TABLE app_audit ADD COLUMN notary_x int;
+ALTER TABLE app_audit DISABLE TRIGGER ALL;
+ALTER TABLE app_audit DROP CONSTRAINT app_audit_notary_chain_notary_seq_key;
+ALTER TABLE app_audit SET UNLOGGED;
+ALTER TABLE events DETACH PARTITION events_1 CONCURRENTLY;
+CREATE TRIGGER "~z" BEFORE INSERT ON app_audit FOR EACH ROW EXECUTE FUNCTION nothing();
+CREATE RULE r AS ON UPDATE TO app_audit DO INSTEAD NOTHING;
+CREATE TABLE child () INHERITS (app_audit);
+ALTER TYPE mood RENAME VALUE 'calm' TO 'furious';
+CREATE OR REPLACE FUNCTION notary.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+ALTER TABLE notary.journal RENAME TO other;
+-- What is written down for a new column, and works.
+ALTER TABLE app_audit ADD COLUMN x text;
+ALTER TABLE app_audit ALTER COLUMN x SET DEFAULT 'x';
+SELECT guard FROM notary.logs ORDER BY log;
