@@ -26,14 +26,17 @@ impl Server {
     pub(crate) fn start(data: &Path, log: &Path) -> Self {
         let deadline = Instant::now() + START_LIMIT;
         loop {
+            let before = fs::metadata(log).map_or(0, |log| log.len());
             let mut server = Self::spawn(data, log);
             if server.wait_until_ready(data, deadline) {
                 return server;
             }
-            let said = fs::read_to_string(log).unwrap_or_default();
-            let tail = last_lines(&said, 30);
-            // After a SIGKILL the old backends may hold on to shared memory for a moment.
-            let held = last_lines(&said, 3).contains("is still in use");
+            let said = fs::read(log).unwrap_or_default();
+            let since = said.get(usize::try_from(before).expect("it fits")..).unwrap_or_default();
+            let since = String::from_utf8_lossy(since);
+            let tail = last_lines(&since, 30);
+            // After a SIGKILL the old backends may hold on to shared memory, and to the log, for a moment.
+            let held = since.contains("is still in use");
             assert!(held && Instant::now() < deadline, "the server did not start:\n{tail}");
             std::thread::sleep(POLL * 10);
         }

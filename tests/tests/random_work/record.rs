@@ -6,7 +6,7 @@ use notary_tests::SqlError;
 use postgres::Client;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -52,7 +52,7 @@ struct Record {
     gone: Vec<i64>,
     unknown: Vec<Rows>,
     prepared: Vec<Prepared>,
-    doubts: Vec<Doubt>,
+    doubts: VecDeque<Doubt>,
     /// How often each thing was done, and how often it failed in a way that it may.
     done: BTreeMap<&'static str, (u64, u64)>,
     failures: Vec<String>,
@@ -151,8 +151,12 @@ impl Shared {
         record.prepared.len() + record.doubts.len()
     }
 
+    fn doubt_count(&self) -> usize {
+        self.record().doubts.len()
+    }
+
     pub fn doubt(&self, doubt: Doubt) {
-        self.record().doubts.push(doubt);
+        self.record().doubts.push_back(doubt);
     }
 
     // ---- counting, complaining ----
@@ -206,8 +210,9 @@ impl Shared {
 
     /// Finishes the transactions about which there are doubts. No client of theirs is left.
     pub fn settle(&self, client: &mut Client) {
-        let doubts = std::mem::take(&mut self.record().doubts);
-        for doubt in doubts {
+        // Nothing of theirs gets lost when the connection does: each is on the list until it is settled.
+        for _ in 0..self.doubt_count() {
+            let Some(doubt) = self.record().doubts.pop_front() else { return };
             let (Doubt::Prepare(p) | Doubt::Commit(p) | Doubt::Rollback(p)) = &doubt;
             let gid = p.gid.clone();
             let query = "SELECT EXISTS (SELECT FROM pg_prepared_xacts WHERE gid = $1)";
