@@ -35,35 +35,18 @@ const ALTERNATIVE: u16 = 0x2000;
 const POSTING: u16 = 0x2000;
 const COUNT: u16 = 0x0fff;
 
-/// Looks at every page of a b-tree before it is scanned: a scan believes line pointers and tuple sizes, copies what they
-/// say into a buffer of one page, and goes where pages say that others are, whatever bytes were changed on disk. Raises
-/// what reading raises.
+/// Looks at every page of a b-tree before it is scanned: a scan believes line pointers and tuple sizes, and copies what
+/// they say into a buffer of one page, whatever bytes were changed on disk. The error names the first page that
+/// contradicts itself. Raises what reading raises.
 ///
-/// Pages are read one after another while others may split them, so what one says of another is believed to be wrong
-/// only when it still is at the third look. Memory: eight bytes a page.
+/// Each page is looked at by itself: what pages say of one another changes while others write to the index, and a check
+/// of that would cry wolf. Pages that lead in a circle are noticed by the scan, which counts what it gets.
 ///
 /// `keys`: where the index's two columns end in a tuple, counted from the end of its header.
 pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
     let index = Rel::open(index, pg_sys::AccessShareLock);
-    let mut look = || read_tree(&index, keys).and_then(|tree| tree.check());
-    look().or_else(|_| look()).or_else(|_| look())
-}
-
-/// Where the pages of a b-tree say that others are.
-#[derive(Default)]
-struct Tree {
-    /// By block: its right sibling, 0 for none.
-    next: Vec<u32>,
-    /// By block: its height above the leaves, None for a page that is not in the tree.
-    levels: Vec<Option<u8>>,
-    /// Height of a page, and a page that it has as its child.
-    children: Vec<(u8, u32)>,
-}
-
-fn read_tree(index: &Rel, keys: [usize; 2]) -> Result<Tree, String> {
     let mut copy = vec![0; BLOCK_SIZE];
     // The first page is no tree page, and a scan checks it itself.
-    let mut tree = Tree { next: vec![0], levels: vec![None], children: Vec::new() };
     for block in 1..index.blocks() {
         // SAFETY: the block is below the relation's length; the page is copied under its lock, and released.
         unsafe {
@@ -74,10 +57,10 @@ fn read_tree(index: &Rel, keys: [usize; 2]) -> Result<Tree, String> {
             copy.copy_from_slice(std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE));
             pg_sys::UnlockReleaseBuffer(buffer);
         }
-        tree.add(&copy, keys).ok_or_else(|| format!("page {block} contradicts itself"))?;
+        check_page(&copy, keys).ok_or_else(|| format!("page {block} contradicts itself"))?;
         pgrx::check_for_interrupts!();
     }
-    Ok(tree)
+    Ok(())
 }
 
 fn half(bytes: &[u8], at: usize) -> Option<u16> {
@@ -88,74 +71,39 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
 }
 
-impl Tree {
-    /// Notes the next page. None when a scan could read outside it, or more than a page from it.
-    fn add(&mut self, page: &[u8], keys: [usize; 2]) -> Option<()> {
-        let (lower, upper, special) = (half(page, 12)?, half(page, 14)?, half(page, 16)?);
-        if upper == 0 {
-            // New, not yet in the tree.
-            self.next.push(0);
-            self.levels.push(None);
-            return Some(());
-        }
-        let limit = BLOCK_SIZE - OPAQUE;
-        if usize::from(special) != limit || upper > special || lower > upper || lower < 24 {
+/// None when a scan could read outside the page, or more than a page from it.
+fn check_page(page: &[u8], keys: [usize; 2]) -> Option<()> {
+    let (lower, upper, special) = (half(page, 12)?, half(page, 14)?, half(page, 16)?);
+    if upper == 0 {
+        return Some(()); // new, not yet in the tree
+    }
+    let limit = BLOCK_SIZE - OPAQUE;
+    if usize::from(special) != limit || upper > special || lower > upper || lower < 24 {
+        return None;
+    }
+    // Asked for a page of the highest number of all, the server would add one.
+    if word(page, limit)? == u32::MAX || word(page, limit + 4)? == u32::MAX {
+        return None;
+    }
+    let (level, flags) = (word(page, limit + 8)?, half(page, limit + 12)?);
+    if flags & DELETED != 0 {
+        return Some(());
+    }
+    if (level == 0) != (flags & LEAF != 0) {
+        return None;
+    }
+    let mut total = 0;
+    for at in (24..usize::from(lower)).step_by(4) {
+        let pointer = word(page, at)?;
+        let (start, state, len) = ((pointer & 0x7fff) as usize, pointer >> 15 & 3, (pointer >> 17) as usize);
+        let is_in_use = state == pg_sys::LP_NORMAL || state == pg_sys::LP_DEAD;
+        if !is_in_use || start < usize::from(upper) || start + len > limit || !start.is_multiple_of(8) {
             return None;
         }
-        let (next, level, flags) = (word(page, limit + 4)?, word(page, limit + 8)?, half(page, limit + 12)?);
-        self.next.push(next);
-        if flags & DELETED != 0 {
-            self.levels.push(None);
-            return Some(());
-        }
-        let level = u8::try_from(level).ok().filter(|level| (*level == 0) == (flags & LEAF != 0))?;
-        self.levels.push(Some(level));
-        let mut total = 0;
-        for (number, at) in (24..usize::from(lower)).step_by(4).enumerate() {
-            let pointer = word(page, at)?;
-            let (start, state, len) = ((pointer & 0x7fff) as usize, pointer >> 15 & 3, (pointer >> 17) as usize);
-            let is_in_use = state == pg_sys::LP_NORMAL || state == pg_sys::LP_DEAD;
-            if !is_in_use || start < usize::from(upper) || start + len > limit || !start.is_multiple_of(8) {
-                return None;
-            }
-            let tuple = page.get(start..start + len)?;
-            total += check_tuple(tuple, keys)?;
-            // The first tuple of a page with a right sibling is the page's own limit.
-            if level > 0 && (number > 0 || next == 0) {
-                self.children.push((level, u32::from(half(tuple, 0)?) << 16 | u32::from(half(tuple, 2)?)));
-            }
-        }
-        // Tuples do not overlap.
-        (total <= limit).then_some(())
+        total += check_tuple(page.get(start..start + len)?, keys)?;
     }
-
-    /// A scan that goes down gets to a leaf, and one that goes right to an end.
-    fn check(&self) -> Result<(), String> {
-        let at = |block: u32| usize::try_from(block).unwrap_or(usize::MAX);
-        for (level, child) in &self.children {
-            // A page that was added since is as good as any.
-            let below = self.levels.get(at(*child)).copied().flatten();
-            if at(*child) < self.levels.len() && below != level.checked_sub(1) {
-                return Err(format!("page {child} is not where the page above it says"));
-            }
-        }
-        let mut seen_from = vec![0_u32; self.next.len()];
-        for start in 1..self.next.len() {
-            let mut block = start;
-            let mark = u32::try_from(start).unwrap_or(u32::MAX);
-            while let Some(seen) = seen_from.get_mut(block).filter(|_| block != 0) {
-                if *seen == mark {
-                    return Err(format!("page {block} is its own right sibling, in the end"));
-                }
-                if *seen != 0 {
-                    break;
-                }
-                *seen = mark;
-                block = at(self.next.get(block).copied().unwrap_or(0));
-            }
-        }
-        Ok(())
-    }
+    // Tuples do not overlap.
+    (total <= limit).then_some(())
 }
 
 /// A tuple's size, if all that is read of it lies within it.
@@ -206,16 +154,9 @@ pub fn each(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(IndexEntry)) {
                 break;
             }
             count += 1;
-            if count % PATIENCE == 0
-                && count
-                    > (u64::from(pg_sys::RelationGetNumberOfBlocksInFork(index, pg_sys::ForkNumber::MAIN_FORKNUM)) + 1)
-                        * PATIENCE
-            {
-                pgrx::ereport!(
-                    ERROR,
-                    pgrx::PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED,
-                    "the index has more entries than room: its pages lead in a circle"
-                );
+            if count.is_multiple_of(PATIENCE) && count / PATIENCE > u64::from(blocks(index)) {
+                let why = "the index has more entries than room: its pages lead in a circle";
+                pgrx::ereport!(ERROR, pgrx::PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED, why);
             }
             let (mut values, mut nulls) = ([pg_sys::Datum::from(0); 2], [true; 2]);
             pg_sys::index_deform_tuple((*scan).xs_itup, (*scan).xs_itupdesc, values.as_mut_ptr(), nulls.as_mut_ptr());
@@ -244,6 +185,13 @@ pub fn chunk_index(toast: &Rel) -> Option<pg_sys::Oid> {
         })
     };
     look().or_else(look)
+}
+
+/// # Safety
+/// The index is open.
+unsafe fn blocks(index: pg_sys::Relation) -> u32 {
+    // SAFETY: the caller's promise.
+    unsafe { pg_sys::RelationGetNumberOfBlocksInFork(index, pg_sys::ForkNumber::MAIN_FORKNUM) }
 }
 
 /// Looks at the chunks of a value in a TOAST table before they are put together: what fetches them takes their rows for
