@@ -46,8 +46,7 @@ const COUNT: u16 = 0x0fff;
 pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
     let index = Rel::open(index, pg_sys::AccessShareLock);
     let mut copy = vec![0; BLOCK_SIZE];
-    // The first page is no tree page, and a scan checks it itself.
-    for block in 1..index.blocks() {
+    for block in 0..index.blocks() {
         // SAFETY: the block is below the relation's length; the page is copied under its lock, and released.
         unsafe {
             let (raw, fork) = (index.raw(), pg_sys::ForkNumber::MAIN_FORKNUM);
@@ -57,7 +56,8 @@ pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
             copy.copy_from_slice(std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE));
             pg_sys::UnlockReleaseBuffer(buffer);
         }
-        check_page(&copy, keys).ok_or_else(|| format!("page {block} contradicts itself"))?;
+        let whole = if block == 0 { check_meta(&copy) } else { check_page(&copy, block, keys) };
+        whole.ok_or_else(|| format!("page {block} contradicts itself"))?;
         pgrx::check_for_interrupts!();
     }
     Ok(())
@@ -71,8 +71,17 @@ fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
 }
 
-/// None when a scan could read outside the page, or more than a page from it.
-fn check_page(page: &[u8], keys: [usize; 2]) -> Option<()> {
+/// BTMetaPageData of access/nbtree.h, the first page: the root, and the page that a scan starts from in its place. An
+/// empty index has neither. A scan that was sent to this very page would go down from it to itself for ever, deaf to
+/// cancels and taking memory at each turn.
+fn check_meta(page: &[u8]) -> Option<()> {
+    let (root, start) = (word(page, 32)?, word(page, 40)?);
+    let real = |block: u32| block != 0 && block != u32::MAX;
+    ((root == 0 && start == 0) || (real(root) && real(start))).then_some(())
+}
+
+/// None when a scan could read outside the page, or more than a page from it, or come to it from itself.
+fn check_page(page: &[u8], block: u32, keys: [usize; 2]) -> Option<()> {
     let (lower, upper, special) = (half(page, 12)?, half(page, 14)?, half(page, 16)?);
     if upper == 0 {
         return Some(()); // new, not yet in the tree
@@ -93,14 +102,23 @@ fn check_page(page: &[u8], keys: [usize; 2]) -> Option<()> {
         return None;
     }
     let mut total = 0;
-    for at in (24..usize::from(lower)).step_by(4) {
+    let next = word(page, limit + 4)?;
+    for (number, at) in (24..usize::from(lower)).step_by(4).enumerate() {
         let pointer = word(page, at)?;
         let (start, state, len) = ((pointer & 0x7fff) as usize, pointer >> 15 & 3, (pointer >> 17) as usize);
         let is_in_use = state == pg_sys::LP_NORMAL || state == pg_sys::LP_DEAD;
         if !is_in_use || start < usize::from(upper) || start + len > limit || !start.is_multiple_of(8) {
             return None;
         }
-        total += check_tuple(page.get(start..start + len)?, keys)?;
+        let tuple = page.get(start..start + len)?;
+        total += check_tuple(tuple, keys)?;
+        // The first tuple of a page with a right sibling is the page's own limit and leads nowhere.
+        if level > 0 && (number > 0 || next == 0) {
+            let child = u32::from(half(tuple, 0)?) << 16 | u32::from(half(tuple, 2)?);
+            if [0, block, u32::MAX].contains(&child) {
+                return None;
+            }
+        }
     }
     // Tuples do not overlap.
     (total <= limit).then_some(())

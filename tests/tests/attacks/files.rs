@@ -236,6 +236,22 @@ fn a32_a_head_that_looks_older_forks_the_chain() {
 }
 
 #[test]
+fn a32_an_index_whose_root_is_nowhere() {
+    // Without a look at it, a scan would go from the first page to the first page for ever.
+    let found = ["index_mismatch"];
+    edited_at(INDEX, |bytes| bytes[40..44].fill(0), &found, "");
+    edited_at(INDEX, |bytes| bytes[32..36].fill(0), &found, "");
+    edited_at(INDEX, |bytes| bytes[32..48].fill(0xff), &found, "");
+}
+
+#[test]
+fn a31_a_toast_table_s_index_whose_root_is_nowhere() {
+    let toast = "SELECT i.indexrelid::regclass FROM pg_index AS i JOIN pg_class AS c ON c.reltoastrelid = i.indrelid
+        WHERE c.relname = 'audit'";
+    edited_at(toast, |bytes| bytes[40..44].copy_from_slice(&[0xff; 4]), &["unreadable"], "");
+}
+
+#[test]
 fn a31_a_toast_chunk_s_bytes() {
     let mut cluster = Cluster::start();
     let db = cluster.fresh_db("toast");
