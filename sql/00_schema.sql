@@ -13,6 +13,7 @@ CREATE TABLE notary.segment (
     table_name  text NOT NULL,
     max_chains  integer,
     database    text NOT NULL,
+    table_oid   bigint NOT NULL,
     ended_at    timestamptz,
     PRIMARY KEY (log, segment)
 );
@@ -26,4 +27,5 @@ COMMENT ON COLUMN notary.segment.schema_name IS 'The table''s schema when the se
 COMMENT ON COLUMN notary.segment.table_name IS 'The table''s name when the segment began or ended.';
 COMMENT ON COLUMN notary.segment.max_chains IS 'The limit given to notary.protect, NULL for none.';
 COMMENT ON COLUMN notary.segment.database IS 'System identifier and database OID where it was noted: tells this database from a restored copy.';
+COMMENT ON COLUMN notary.segment.table_oid IS 'The table''s OID in that database; means nothing in a restored copy.';
 COMMENT ON COLUMN notary.segment.ended_at IS 'When notary.unprotect ended it; NULL while it goes on.';

@@ -5,7 +5,7 @@ CREATE FUNCTION notary.protect(log regclass, max_chains integer DEFAULT NULL) RE
     AS 'MODULE_PATHNAME', 'protect_wrapper';
 COMMENT ON FUNCTION notary.protect(regclass, integer) IS 'Makes a table (plain, or partitioned by RANGE or LIST) an append-only, tamper-evident log and returns the log''s uuid. Rows already there are chained in physical order, under AccessExclusiveLock. max_chains: the most chains that may be written at once, NULL (the default) for as many as there are writers; with 1 all entries stand in one strict order and writers wait for each other. Errors: 42501 not the owner, 42809 a relation that cannot be a log, 0A000 a column type outside the format or a database not in UTF8, 55000 protected already, 22023 max_chains below 1.';
 
-CREATE FUNCTION notary.unprotect(log regclass, reason text) RETURNS void
+CREATE FUNCTION notary.unprotect(log regclass, reason text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'unprotect_wrapper';

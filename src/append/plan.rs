@@ -70,6 +70,9 @@ impl Plan {
         let damaged = |why: String| Error::BadTrigger { table: table.qualified(), why };
         let segment = Segment::parse(&row.args()).map_err(damaged)?;
         let columns = NotaryColumns::of(&table).ok_or_else(|| damaged("A notary_* column is missing.".into()))?;
+        if !table.has_index() {
+            return Err(damaged("pg_class says that the table has no index.".into()));
+        }
         let index = index::chain_index(&table, &columns).ok_or_else(|| {
             damaged("The unique index over (notary_chain, notary_seq) is missing or not valid.".into())
         })?;

@@ -52,6 +52,7 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
     let fits = |row: &Row| {
         ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"].iter().all(|column| row.is(column))
             && row.numbers("indkey") == wanted
+            && row.numbers("indoption").iter().all(|option| *option == 0)
             && row.is_null("indexprs")
             && row.is_null("indpred")
     };

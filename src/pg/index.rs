@@ -211,6 +211,8 @@ pub fn chain_index(table: &Rel, columns: &NotaryColumns) -> Option<pg_sys::Oid> 
                 && form.indisvalid
                 && form.indisready
                 && form.indislive
+                // Ascending, NULLs last: the head of a chain is looked for at its end.
+                && (0..wanted.len()).all(|i| *(*index).rd_indoption.add(i) == 0)
                 && keys == wanted.as_slice()
                 && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
                 && (*index).rd_indexprs.is_null()

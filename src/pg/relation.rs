@@ -151,6 +151,10 @@ impl Rel {
     pub fn is_partitioned(&self) -> bool {
         self.kind() == pg_sys::RELKIND_PARTITIONED_TABLE
     }
+    /// Is it a table, plain or partitioned?
+    pub fn is_table(&self) -> bool {
+        matches!(self.kind(), pg_sys::RELKIND_RELATION | pg_sys::RELKIND_PARTITIONED_TABLE)
+    }
     /// The composite type that a typed table was made OF, or InvalidOid.
     pub fn of_type(&self) -> pg_sys::Oid {
         self.class().reloftype
@@ -227,6 +231,15 @@ impl Rel {
     pub fn indexes(&self) -> Vec<pg_sys::Oid> {
         // SAFETY: returns a fresh list.
         compat::oids(unsafe { pg_sys::RelationGetIndexList(self.raw) })
+    }
+
+    /// pg_class.relhastriggers: when false, PostgreSQL fires none.
+    pub fn has_triggers(&self) -> bool {
+        self.class().relhastriggers
+    }
+    /// pg_class.relhasindex: when false, PostgreSQL keeps none up.
+    pub fn has_index(&self) -> bool {
+        self.class().relhasindex
     }
 
     /// Its main fork's length in blocks.

@@ -1,17 +1,17 @@
 //! What is remembered of logs beyond their triggers: `notary.segment`, and what the journal says happened while a log
-//! was not protected. Names are text; a table is recognised by the header hashes in its first entries.
+//! was not protected. Names are text. A table is recognised by its OID where it was noted in this very database, and in a
+//! restored copy by its name: never by its entries alone, which anybody who may read them can put into a table of his own.
 
 use crate::error::Error;
 use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{context, rewrite, spi};
-use notary_core::digest::Digest;
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 use serde_json::{Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 /// How many changed rows one entry of the journal names.
 pub const CHANGES_PER_ENTRY: usize = 10_000;
@@ -21,23 +21,36 @@ struct Remembered {
     header: Header,
     schema: String,
     table: String,
+    /// The table's OID, if it was noted in this database.
+    oid: Option<u32>,
+}
+
+impl Remembered {
+    /// Is it this table that the header was noted for?
+    fn is_of(&self, rel: &Rel) -> bool {
+        self.oid
+            .map_or_else(|| self.schema == rel.schema() && self.table == rel.name(), |oid| oid == rel.oid().to_u32())
+    }
 }
 
 fn remembered(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result<Vec<Remembered>, Error> {
     let sql = format!(
-        "SELECT log::text, header, schema_name, table_name FROM notary.segment WHERE {condition} ORDER BY log, segment"
+        "SELECT log::text, header, schema_name, table_name, database, table_oid FROM notary.segment WHERE {condition}
+         ORDER BY log, segment"
     );
+    let here = crate::journal::database()?;
     let rows = as_superuser(|| {
         spi::rows(&sql, args, |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
-            Ok((text(1)?, text(2)?, text(3)?, text(4)?))
+            let oid = spi::get::<i64>(row, 6)?.filter(|_| text(5).is_ok_and(|database| database == here));
+            Ok((text(1)?, text(2)?, text(3)?, text(4)?, oid.and_then(|oid| u32::try_from(oid).ok())))
         })
     })?;
     // A row that somebody damaged is no help; verification reports it.
     Ok(rows
         .into_iter()
-        .filter_map(|(log, header, schema, table)| {
-            Some(Remembered { log: log.parse().ok()?, header: Header::parse(&header).ok()?, schema, table })
+        .filter_map(|(log, header, schema, table, oid)| {
+            Some(Remembered { log: log.parse().ok()?, header: Header::parse(&header).ok()?, schema, table, oid })
         })
         .collect())
 }
@@ -46,18 +59,12 @@ fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
     context::as_role(context::BOOTSTRAP_SUPERUSER, false, work)
 }
 
-/// The log that a table belonged to: by the headers its first entries name, or, without entries, by its name.
+/// The log that a table belonged to.
 pub fn log_of_table(relid: pg_sys::Oid) -> Result<Option<LogId>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
-    let prevs = first_prevs(&rel)?;
-    let known = remembered("true", &[])?;
-    let found = if prevs.is_empty() {
-        let (schema, table) = (rel.schema(), rel.name());
-        known.iter().rev().find(|r| r.schema == schema && r.table == table)
-    } else {
-        known.iter().find(|r| prevs.contains(&r.header.hash()))
-    };
-    Ok(found.map(|r| r.log))
+    let mut known = remembered("true", &[])?;
+    known.sort_by_key(|r| r.header.time);
+    Ok(known.iter().rev().find(|r| r.is_of(&rel)).map(|r| r.log))
 }
 
 /// The log that a partitioned table was, by its leaves, unless another table is that log now.
@@ -73,28 +80,11 @@ pub fn log_of_tree(leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Opti
 /// The headers of a table's earlier segments of `log`, oldest first.
 pub fn past(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Header>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
-    let prevs = first_prevs(&rel)?;
-    let (schema, table) = (rel.schema(), rel.name());
     Ok(remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?
         .into_iter()
-        .filter(|r| prevs.contains(&r.header.hash()) || (r.schema == schema && r.table == table))
+        .filter(|r| r.is_of(&rel))
         .map(|r| r.header)
         .collect())
-}
-
-/// The prevs of all entries with seq 1.
-fn first_prevs(rel: &Rel) -> Result<BTreeSet<Digest>, Error> {
-    let mut prevs = BTreeSet::new();
-    if let Some(at) = NotaryColumns::of(rel).filter(|_| !rel.is_partitioned()) {
-        rewrite::read(rel, |values, nulls| {
-            let entry = rewrite::place(&at, values, nulls);
-            if entry.seq == Some(1) {
-                prevs.extend(entry.prev);
-            }
-            Ok::<(), Error>(())
-        })?;
-    }
-    Ok(prevs)
 }
 
 /// The number of the next segment of a log.
@@ -136,11 +126,12 @@ fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), E
     for header in headers {
         as_superuser(|| {
             spi::run(
-                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains, database)
-                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6, $7)
+                "INSERT INTO notary.segment (log, segment, header, schema_name, table_name, max_chains, database,
+                     table_oid)
+                 VALUES ($1::pg_catalog.uuid, $2, $3, $4, $5, $6, $7, $8)
                  ON CONFLICT (log, segment) DO UPDATE
                  SET schema_name = excluded.schema_name, table_name = excluded.table_name,
-                     database = excluded.database",
+                     database = excluded.database, table_oid = excluded.table_oid",
                 &[
                     header.log.to_string().into(),
                     i64::from(header.segment).into(),
@@ -149,6 +140,7 @@ fn store(rel: &Rel, headers: &[Header], max_chains: Option<u32>) -> Result<(), E
                     table.as_str().into(),
                     max_chains.and_then(|n| i32::try_from(n).ok()).into(),
                     database.as_str().into(),
+                    i64::from(rel.oid().to_u32()).into(),
                 ],
             )
         })?;
@@ -172,6 +164,14 @@ pub fn remember_ended(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
         }
     }
     Ok(())
+}
+
+/// Did the segment end by `notary.unprotect`?
+pub fn has_ended(header: &Header) -> Result<bool, Error> {
+    let sql = "SELECT ended_at IS NOT NULL FROM notary.segment WHERE log = $1::pg_catalog.uuid AND segment = $2";
+    let args = [header.log.to_string().into(), i64::from(header.segment).into()];
+    let ended = as_superuser(|| spi::rows(sql, &args, |row| spi::get::<bool>(row, 1)))?;
+    Ok(ended.into_iter().flatten().next().unwrap_or(false))
 }
 
 /// Ends what is remembered of a log that is gone.

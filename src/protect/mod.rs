@@ -137,8 +137,10 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     let leaves = log::leaves(&rel, pg_sys::AccessExclusiveLock);
     let tables = partitions::all_tables(&rel);
     drop(rel);
+    journal_comes_last(relid, &functions)?;
     journal_if_missing(relid, &functions)?;
     let found = memory::state_of(relid, &leaves)?;
+    let findings = found["findings"].as_u64().unwrap_or(0);
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }
@@ -155,7 +157,28 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         segment::drop_triggers(table, &functions)?;
     }
     pgrx::notice!("{name} is no longer protected; its notary_* columns and their values stay");
+    if findings > 0 {
+        pgrx::warning!("{name} was not intact: {findings} finding(s) were written to notary.journal and stay findings");
+    }
     Ok(())
+}
+
+/// The journal is protected for as long as any other log is: their unprotection must be written to it.
+fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if !journal::exists()? || journal_oid()? != relid {
+        return Ok(());
+    }
+    let sql = "SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2) AND tgrelid <> $3 LIMIT 1";
+    let args = [functions.append.into(), functions.refuse.into(), relid.into()];
+    if spi::rows(sql, &args, |_| Ok(()))?.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Installation {
+        message: "notary.journal cannot be unprotected while there are other logs".into(),
+        hint: "Unprotect them first: SELECT notary.unprotect(log, 'why') FROM notary.logs WHERE log <> \
+               'notary.journal'::regclass"
+            .into(),
+    })
 }
 
 fn log_of(relid: pg_sys::Oid, functions: &Functions) -> Result<Option<LogId>, Error> {

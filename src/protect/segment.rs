@@ -62,11 +62,11 @@ pub fn protect_segment(
     }
     add_constraint(relid)?;
     let mut headers = past;
-    let was_protected = !headers.is_empty();
+    let since_unprotect = was_unprotected(relid, headers.last())?;
     headers.push(header);
     add_triggers(relid, &Segment { headers, max_chains })?;
     let header = memory::remember(relid, max_chains, functions)?;
-    write_to_journal(relid, &header, was_protected)?;
+    write_to_journal(relid, &header, since_unprotect)?;
     Ok((log, header.adopted))
 }
 
@@ -257,7 +257,21 @@ pub fn drop_triggers(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
     Ok(())
 }
 
-fn write_to_journal(relid: pg_sys::Oid, header: &Header, was_protected: bool) -> Result<(), Error> {
+/// Did the table's last protection end by `notary.unprotect`? Then what changed since is told apart from tampering. A
+/// table that lost its triggers otherwise gets no such grace: what is wrong with it stays a finding.
+fn was_unprotected(relid: pg_sys::Oid, last: Option<&Header>) -> Result<bool, Error> {
+    let Some(last) = last else { return Ok(false) };
+    let ended = memory::has_ended(last)?;
+    if !ended {
+        pgrx::warning!(
+            "{} lost its protection without notary.unprotect: what is wrong with its older entries stays a finding",
+            qualified(relid)
+        );
+    }
+    Ok(ended)
+}
+
+fn write_to_journal(relid: pg_sys::Oid, header: &Header, since_unprotect: bool) -> Result<(), Error> {
     let name = qualified(relid);
     let entry = |details| Entry {
         action: Action::Protect,
@@ -268,9 +282,15 @@ fn write_to_journal(relid: pg_sys::Oid, header: &Header, was_protected: bool) ->
         details,
     };
     let mut details = json!({ "header": header.line(), "adopted": header.adopted });
-    let changed = if was_protected { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
+    let changed = if since_unprotect { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());
     journal::write(&entry(details))?;
+    if !changed.is_empty() {
+        pgrx::notice!(
+            "{} place(s) of {name} were changed while it was not protected; notary.notices names them",
+            changed.len()
+        );
+    }
     for some in changed.chunks(memory::CHANGES_PER_ENTRY) {
         journal::write(&entry(json!({ "changed": some })))?;
     }

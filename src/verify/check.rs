@@ -61,7 +61,10 @@ pub fn check(
     }
     for table in tables(root) {
         let rel = Rel::open(table, pg_sys::AccessShareLock);
-        if rel.is_partitioned() {
+        if !rel.is_table() {
+            let detail = "pg_class says that the log is no table: its entries cannot be read".to_owned();
+            check.finding(table, None, Finding::general(Problem::GuardOff, detail));
+        } else if rel.is_partitioned() {
             check.partitioned(&rel)?;
         } else {
             check.segment(&rel)?;
@@ -156,7 +159,7 @@ impl Check<'_> {
             }
         }
         let Some(headers) = headers else {
-            let remembered = known::headers_of_table(&rel.schema(), &rel.name())?;
+            let remembered = known::headers_of_table(rel)?;
             if remembered.is_empty() {
                 let detail = "no header line of the table is known, so its entries cannot be checked".to_owned();
                 self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
@@ -172,7 +175,7 @@ impl Check<'_> {
     fn compare_headers(&mut self, rel: &Rel, headers: Vec<Header>) -> Result<Vec<Header>, Error> {
         // A changed uuid is remembered under another one: look by name, too.
         let mut remembered: BTreeMap<u32, Header> =
-            known::headers_of_table(&rel.schema(), &rel.name())?.into_iter().map(|h| (h.segment, h)).collect();
+            known::headers_of_table(rel)?.into_iter().map(|h| (h.segment, h)).collect();
         if let Some(newest) = headers.last() {
             for (segment, line) in known::headers(newest.log)? {
                 match Header::parse(&line) {
@@ -213,11 +216,10 @@ impl Check<'_> {
             return Ok(());
         };
         let ends = known::unprotected_periods(newest.log)?;
-        for header in &headers[1..] {
-            let mut began = Vec::new();
-            notary_core::time::write_timestamptz(&mut began, header.time);
-            let began = String::from_utf8_lossy(&began).into_owned();
-            let ended = ends.iter().rev().find(|(at, _)| *at <= began);
+        let text = |time: i64| notary_core::Timestamp(time).to_string();
+        for (before, header) in headers.iter().zip(&headers[1..]) {
+            let (from, began) = (text(before.time), text(header.time));
+            let ended = ends.iter().rev().find(|(at, _)| (&from..=&began).contains(&at));
             let since = ended.map_or_else(String::new, |(at, why)| format!(" since {at} ({why})"));
             let detail =
                 format!("segment {} began at {began}; before it the table was not protected{since}", header.segment);

@@ -13,16 +13,35 @@ use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 
-/// The event triggers that the extension's script makes: name, event, function.
+/// The event triggers that the extension's script makes: name (that of the C function too), event, tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
-    ("notary_guard_start", "ddl_command_start", "notary_guard_start"),
-    ("notary_guard_end", "ddl_command_end", "notary_guard_end"),
-    ("notary_guard_rewrite", "table_rewrite", "notary_guard_rewrite"),
-    ("notary_new_partitions", "ddl_command_end", "notary_new_partitions"),
+    ("notary_guard_start", "ddl_command_start", ""),
+    ("notary_guard_end", "ddl_command_end", "ALTER TABLE"),
+    ("notary_guard_rewrite", "table_rewrite", ""),
+    ("notary_new_partitions", "ddl_command_end", "ALTER TABLE,CREATE SCHEMA,CREATE TABLE"),
 ];
 
-/// The functions whose replacement would take the protection or the check away: name and C symbol.
-const FUNCTIONS: [(&str, &str); 2] = [("append", "notary_append"), ("refuse", "notary_refuse")];
+/// The functions that the extension's script makes: name, C symbol, and whether they pin their search_path.
+const FUNCTIONS: [(&str, &str, bool); 18] = [
+    ("append", "notary_append", false),
+    ("refuse", "notary_refuse", false),
+    ("guard_start", "notary_guard_start", false),
+    ("guard_end", "notary_guard_end", false),
+    ("guard_rewrite", "notary_guard_rewrite", false),
+    ("new_partitions", "notary_new_partitions", true),
+    ("protect", "protect_wrapper", true),
+    ("unprotect", "unprotect_wrapper", true),
+    ("forget", "forget_wrapper", true),
+    ("header", "header_wrapper", true),
+    ("verify", "notary_verify", true),
+    ("findings", "notary_findings", true),
+    ("notices", "notary_notices", true),
+    ("assert_intact", "assert_intact_wrapper", true),
+    ("attest", "attest_wrapper", true),
+    ("damage", "notary_damage", true),
+    ("line", "line_wrapper", true),
+    ("log_list", "notary_log_list", true),
+];
 
 const BEFORE: u32 = pg_sys::TRIGGER_TYPE_BEFORE;
 const ROW: u32 = pg_sys::TRIGGER_TYPE_ROW;
@@ -43,22 +62,23 @@ pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
 pub fn of_database() -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     let triggers = spi::rows(
-        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text, p.prosrc
+        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text,
+                p.prosrc, (SELECT coalesce(string_agg(tag, ',' ORDER BY tag COLLATE \"C\"), '') FROM unnest(t.evttags) AS tag)
          FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid",
         &[],
         |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
-            Ok((text(1)?, (text(2)?, text(3)?, text(4)?)))
+            Ok((text(1)?, (text(2)?, text(3)?, text(4)?, text(5)?)))
         },
     )?;
     let triggers: BTreeMap<_, _> = triggers.into_iter().collect();
-    for (name, event, symbol) in EVENT_TRIGGERS {
+    for (name, event, tags) in EVENT_TRIGGERS {
         match triggers.get(name) {
             None => findings.push(off(format!("event trigger {name} is missing"))),
-            Some((e, _, s)) if e != event || s != symbol => {
+            Some((e, _, symbol, t)) if e != event || symbol != name || t != tags => {
                 findings.push(off(format!("event trigger {name} is not the one that pg_notary made")));
             }
-            Some((_, enabled, _)) if enabled != "A" => {
+            Some((_, enabled, ..)) if enabled != "A" => {
                 findings.push(off(format!("event trigger {name} is not ENABLE ALWAYS")));
             }
             Some(_) => {}
@@ -70,7 +90,8 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
 
 fn functions() -> Result<Vec<Finding>, Error> {
     let rows = spi::rows(
-        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), l.lanname::text
+        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), l.lanname::text,
+                coalesce(array_to_string(p.proconfig, ';'), '')
          FROM pg_catalog.pg_proc AS p
          JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
          JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
@@ -78,22 +99,17 @@ fn functions() -> Result<Vec<Finding>, Error> {
         &[],
         |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
-            Ok((text(1)?, text(2)?, text(3)?, text(4)?))
+            Ok((text(1)?, [text(2)?, text(3)?, text(4)?, text(5)?]))
         },
     )?;
     let library = "$libdir/pg_notary";
     let mut findings = Vec::new();
-    for (name, symbol) in FUNCTIONS {
-        let ours = rows.iter().filter(|(n, ..)| n == name);
-        if ours.clone().count() != 1 || !ours.clone().all(|(_, s, l, lang)| s == symbol && l == library && lang == "c")
-        {
+    for (name, symbol, pinned) in FUNCTIONS {
+        let path = if pinned { "search_path=pg_catalog, pg_temp" } else { "" };
+        let mut ours = rows.iter().filter(|(n, _)| n == name);
+        let is_ours = ours.next().is_some_and(|(_, is)| *is == [symbol, library, "c", path]) && ours.next().is_none();
+        if !is_ours {
             findings.push(off(format!("function notary.{name}() is not the one of pg_notary's library")));
-        }
-    }
-    // Any other function of ours must at least still be C in our library or plain SQL of the script.
-    for (name, _, bin, language) in &rows {
-        if language == "c" && bin != library {
-            findings.push(off(format!("function notary.{name}() is in another library")));
         }
     }
     Ok(findings)
@@ -124,8 +140,12 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         Some(columns) if index::chain_index(rel, &columns).is_none() => {
             findings.push(off("the unique constraint over (notary_chain, notary_seq) is missing or not valid"));
         }
+        Some(_) if !rel.has_index() => {
+            findings.push(off("pg_class says that the table has no index, so that none is kept up"));
+        }
         Some(_) => {}
     }
+    findings.extend(hidden_triggers(rel, &triggers));
     if rel.persistence() != pg_sys::RELPERSISTENCE_PERMANENT {
         findings.push(off("the table is unlogged: a crash empties it"));
     }
@@ -139,8 +159,15 @@ pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, 
     let block = triggers.iter().find(|t| t.name == log::BLOCK_TRIGGER);
     let mut findings: Vec<_> =
         trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();
+    findings.extend(hidden_triggers(rel, &triggers));
     findings.extend(foreign(rel)?);
     Ok(findings)
+}
+
+/// pg_class says that there are no triggers, and PostgreSQL believes it, though pg_trigger has some.
+fn hidden_triggers(rel: &Rel, triggers: &[Trigger]) -> Option<Finding> {
+    let hidden = !rel.has_triggers() && !triggers.is_empty();
+    hidden.then(|| off("pg_class says that the table has no triggers, so that none fires"))
 }
 
 fn trigger_problem(name: &str, trigger: Option<&Trigger>, function: pg_sys::Oid, kind: u32) -> Option<Finding> {

@@ -3,10 +3,12 @@
 
 use crate::error::Error;
 use crate::journal;
+use crate::pg::relation::Rel;
 use crate::pg::{context, spi};
 use notary_core::Finding;
 use notary_core::header::Header;
 use notary_core::id::LogId;
+use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 
@@ -23,15 +25,25 @@ pub fn headers(log: LogId) -> Result<BTreeMap<u32, String>, Error> {
 }
 
 /// The headers that the extension remembers for a table by its name, of segments that have not ended, oldest first.
-pub fn headers_of_table(schema: &str, table: &str) -> Result<Vec<Header>, Error> {
+pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
+    let (schema, table, here) = (rel.schema(), rel.name(), journal::database()?);
+    // By OID where it was noted in this database and the table is still there; by name otherwise.
+    let sql = "WITH its AS (
+                   SELECT * FROM notary.segment AS s
+                   WHERE CASE WHEN s.database = $3 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.table_oid::oid)
+                         THEN s.table_oid = $4 ELSE s.schema_name = $1 AND s.table_name = $2 END)
+               SELECT header FROM its WHERE EXISTS (
+                   SELECT FROM its AS live WHERE live.log = its.log AND live.ended_at IS NULL)
+               ORDER BY segment";
     let rows = as_superuser(|| {
         spi::rows(
-            "SELECT header FROM notary.segment AS s
-             WHERE schema_name = $1 AND table_name = $2 AND EXISTS (
-                 SELECT FROM notary.segment AS live WHERE live.log = s.log AND live.ended_at IS NULL
-                 AND live.schema_name = $1 AND live.table_name = $2)
-             ORDER BY segment",
-            &[schema.into(), table.into()],
+            sql,
+            &[
+                schema.as_str().into(),
+                table.as_str().into(),
+                here.as_str().into(),
+                i64::from(rel.oid().to_u32()).into(),
+            ],
             |row| spi::get::<String>(row, 1),
         )
     })?;
@@ -115,11 +127,26 @@ pub fn unprotected_periods(log: LogId) -> Result<Vec<(String, String)>, Error> {
     })
 }
 
+/// Tables that the extension remembers as logs, by their names, with the log each was.
+pub fn remembered_tables() -> Result<Vec<(LogId, pg_sys::Oid)>, Error> {
+    let here = journal::database()?;
+    let sql = "SELECT DISTINCT s.log::text, c.oid FROM notary.segment AS s JOIN pg_catalog.pg_class AS c
+               ON c.oid = CASE WHEN s.database = $1 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.table_oid::oid)
+                          THEN s.table_oid::oid ELSE pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.schema_name, s.table_name))::oid END
+               WHERE s.ended_at IS NULL";
+    let rows = as_superuser(|| {
+        spi::rows(sql, &[here.as_str().into()], |row| {
+            Ok((spi::get::<String>(row, 1)?, spi::get::<pg_sys::Oid>(row, 2)?))
+        })
+    })?;
+    Ok(rows.into_iter().filter_map(|(log, table)| Some((log?.parse().ok()?, table?))).collect())
+}
+
 /// A log that should be in this database and is on no table.
 pub struct Lost {
     pub log: String,
     pub name: String,
-    /// The journal was written in this very database, not in one that this was restored from.
+    /// It was protected or attested in this very database, not only in one that this was restored from.
     pub here: bool,
 }
 
@@ -129,7 +156,7 @@ pub fn lost(present: &HashSet<LogId>) -> Result<Vec<Lost>, Error> {
     let memory = "SELECT log::text, max(schema_name || '.' || table_name), bool_or(database = $1) FROM notary.segment
                   WHERE ended_at IS NULL GROUP BY log";
     let journaled = "SELECT log::text, max(relation), bool_or(details ->> 'database' = $1) FROM notary.journal AS j
-                     WHERE action = 'protect' AND NOT EXISTS (
+                     WHERE action IN ('protect', 'attest') AND log IS NOT NULL AND NOT EXISTS (
                          SELECT FROM notary.journal AS later WHERE later.log = j.log
                          AND later.action IN ('unprotect', 'forget') AND later.at > j.at)
                      GROUP BY log";

@@ -1,6 +1,6 @@
 //! Which logs there are, and in what state: for `notary.logs` and for checks of all.
 
-use super::guard_state;
+use super::{guard_state, known};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark};
 use crate::pg::index::{self, ChainIndex, Last};
@@ -12,7 +12,7 @@ use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::datum::TimestampWithTimeZone;
 use pgrx::pg_sys;
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 /// The tables that were protected as logs: plain ones, and the tops of partitioned ones.
 pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
@@ -26,6 +26,16 @@ pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
         };
         // Also when the table at the top lost its trigger: that is for the check to report.
         roots.insert(log::root(&rel).to_u32());
+    }
+    let present: HashSet<_> = roots.iter().filter_map(|root| log_id((*root).into(), functions)).collect();
+    for (log, table) in known::remembered_tables()? {
+        // A table that lost all its triggers is still that log, unless another table is (it was renamed, say).
+        let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock).filter(|_| !present.contains(&log)) else {
+            continue;
+        };
+        if NotaryColumns::of(&rel).is_some() {
+            roots.insert(log::root(&rel).to_u32());
+        }
     }
     Ok(roots.into_iter().map(pg_sys::Oid::from).collect())
 }
@@ -43,7 +53,8 @@ pub fn log_id(root: pg_sys::Oid, functions: &Functions) -> Option<LogId> {
         let leaves = log::leaves(&rel, pg_sys::AccessShareLock);
         leaves.into_iter().find_map(|leaf| of_table(&Rel::open(leaf, pg_sys::AccessShareLock)))
     };
-    of_table(&rel).or_else(of_leaves)
+    let remembered = || known::headers_of_table(&rel).ok()?.last().map(|header| header.log);
+    of_table(&rel).or_else(of_leaves).or_else(remembered)
 }
 
 /// A row of notary.logs: log, uuid, segments, chains, entries (estimate), last_entry, last_seal, max_chains, guard.

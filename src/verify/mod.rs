@@ -40,7 +40,7 @@ fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let since = since(fcinfo);
     let targets = Targets::of(argument(fcinfo, 0)).or_raise();
     for root in &targets.roots {
-        let rel = Rel::open(*root, pg_sys::AccessShareLock);
+        let Some(rel) = targets.open(*root).or_raise() else { continue };
         let report = check(&rel, &targets.functions, since, &mut |_| {}).or_raise();
         results.put(answer(&rel, &report, since));
     }
@@ -228,8 +228,8 @@ type Checked = (Vec<(String, Report)>, Vec<String>);
 fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
     let targets = Targets::of(relid)?;
     let mut reports = Vec::new();
-    for root in targets.roots {
-        let rel = Rel::open(root, pg_sys::AccessShareLock);
+    for root in &targets.roots {
+        let Some(rel) = targets.open(*root)? else { continue };
         reports.push((rel.qualified(), check(&rel, &targets.functions, None, &mut |_| {})?));
     }
     Ok((reports, targets.lost))
@@ -244,6 +244,13 @@ struct Targets {
 }
 
 impl Targets {
+    /// Opens a log. Waiting for its lock may have taken until its protection ended, or it was dropped: then None.
+    fn open(&self, root: pg_sys::Oid) -> Result<Option<Rel>, Error> {
+        let Some(rel) = Rel::try_open(root, pg_sys::AccessShareLock) else { return Ok(None) };
+        let is_log = logs::log_id(root, &self.functions).is_some() || log::is_log(&rel, &self.functions);
+        Ok(is_log.then_some(rel))
+    }
+
     /// One log, or all that the caller may read.
     fn of(relid: Option<pg_sys::Oid>) -> Result<Self, Error> {
         let functions = functions()?;
@@ -254,7 +261,7 @@ impl Targets {
         if !context::may_select(relid) {
             return Err(Error::NoSelect { table: rel.qualified() });
         }
-        let is_known = || known::headers_of_table(&rel.schema(), &rel.name()).map(|h| !h.is_empty());
+        let is_known = || known::headers_of_table(&rel).map(|h| !h.is_empty());
         let is_of_partitions = || rel.is_partitioned() && logs::log_id(relid, &functions).is_some();
         if !log::is_log(&rel, &functions) && !is_known()? && !is_of_partitions() {
             return Err(Error::NotALog { table: rel.qualified() });
@@ -273,14 +280,15 @@ impl Targets {
         let mut lost = Vec::new();
         for log in known::lost(&present)? {
             let words = format!(
-                "guard_off: log {} ({}) is protected by the journal, but no table carries it",
+                "guard_off: log {} ({}) is protected by the journal, but no table here carries it",
                 log.log, log.name
             );
             if log.here {
                 lost.push(words);
             } else {
                 pgrx::notice!(
-                    "{words}; this database is a restored copy without it. If that is meant, SELECT notary.forget('{}', 'why')",
+                    "{words}. It was protected in the database that this one was restored from, and not attested here. If it \
+                     was left out on purpose: SELECT notary.forget('{}', 'why')",
                     log.log
                 );
             }

@@ -5,6 +5,7 @@
 
 mod catalog;
 mod files;
+mod hidden;
 mod inside_values;
 mod owner;
 mod superuser;

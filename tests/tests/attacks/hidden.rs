@@ -1,0 +1,144 @@
+//! What PostgreSQL believes before it looks, what nobody may take over, and what no check may fall for.
+
+use notary_tests::verdict::{assert_found, behind_the_guard, findings};
+use notary_tests::{err, fresh_db};
+
+const AUDIT: &str =
+    "CREATE TABLE audit (id int); SELECT notary.protect('audit'); INSERT INTO audit SELECT generate_series(1, 5)";
+
+/// Edits the catalogs, checks in a new session what is found, and edits back.
+fn edited(name: &str, there: &str, back: &str, expected: &[&str]) {
+    let db = fresh_db(name);
+    db.client().batch_execute(AUDIT).unwrap();
+    db.client().batch_execute(there).unwrap();
+    assert_found(&mut db.client(), "audit", expected);
+    db.client().batch_execute(back).unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+}
+
+#[test]
+fn a24_triggers_that_pg_class_denies() {
+    let set = |to| format!("UPDATE pg_class SET relhastriggers = {to} WHERE oid = 'audit'::regclass");
+    edited("denied_triggers", &set("false"), &set("true"), &["guard_off"]);
+}
+
+#[test]
+fn a33_an_index_that_pg_class_denies() {
+    let set = |to| format!("UPDATE pg_class SET relhasindex = {to} WHERE oid = 'audit'::regclass");
+    edited("denied_index", &set("false"), &set("true"), &["guard_off"]);
+    let db = fresh_db("denied_index_insert");
+    db.client().batch_execute(AUDIT).unwrap();
+    db.client().batch_execute(&set("false")).unwrap();
+    // Without the index a writer would not see where the chain ends.
+    let error = err(db.client().batch_execute("INSERT INTO audit VALUES (6)"));
+    assert_eq!(error.code, "55000", "{error}");
+}
+
+#[test]
+fn a28_a_log_that_pg_class_calls_something_else() {
+    for kind in ["v", "f", "c", "m", "S", "t"] {
+        let set = |to| format!("UPDATE pg_class SET relkind = '{to}' WHERE relname = 'audit'");
+        edited(&format!("kind_{}", kind.to_lowercase()), &set(kind), &set("r"), &["guard_off"]);
+    }
+}
+
+#[test]
+fn a39d_event_triggers_for_fewer_commands() {
+    let set = |name: &str, to: &str| format!("UPDATE pg_event_trigger SET evttags = {to} WHERE evtname = '{name}'");
+    edited("tags", &set("notary_guard_start", "'{CREATE SCHEMA}'"), &set("notary_guard_start", "NULL"), &["guard_off"]);
+    let whole = "'{CREATE TABLE,ALTER TABLE,CREATE SCHEMA}'";
+    edited(
+        "tags_too",
+        &set("notary_new_partitions", "'{CREATE TABLE}'"),
+        &set("notary_new_partitions", whole),
+        &["guard_off"],
+    );
+}
+
+#[test]
+fn a39c_functions_of_the_check_bound_to_others() {
+    let set = |to: &str| format!("UPDATE pg_proc SET prosrc = '{to}' WHERE oid = 'notary.verify'::regproc");
+    let db = fresh_db("rebound");
+    db.client().batch_execute(AUDIT).unwrap();
+    db.client().batch_execute(&set("notary_findings")).unwrap();
+    let found = findings(&mut db.client(), "audit");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    assert!(found[0].detail.contains("notary.verify()"), "{found:#?}");
+}
+
+#[test]
+fn an_index_that_runs_backwards_is_not_taken_for_ours() {
+    let db = fresh_db("backwards");
+    let mut client = db.client();
+    client.batch_execute(AUDIT).unwrap();
+    client.batch_execute("CREATE UNIQUE INDEX backwards ON audit (notary_chain, notary_seq DESC)").unwrap();
+    let drop = "ALTER TABLE audit DROP CONSTRAINT audit_notary_chain_notary_seq_key";
+    assert_eq!(err(client.batch_execute(drop)).code, "55000");
+    client.batch_execute("REINDEX INDEX CONCURRENTLY audit_notary_chain_notary_seq_key").unwrap();
+    db.client().batch_execute("INSERT INTO audit VALUES (6)").unwrap();
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn a_copy_of_a_log_s_entries_does_not_become_that_log() {
+    let db = fresh_db("stolen");
+    let mut owner = db.client();
+    owner.batch_execute(AUDIT).unwrap();
+    let uuid = db.value("SELECT uuid FROM notary.logs WHERE log = 'audit'::regclass");
+    let thief = db.role("thief");
+    owner
+        .batch_execute(&format!(
+            "GRANT SELECT ON audit TO {thief}; SELECT notary.unprotect('audit', 'maintenance');
+             GRANT CREATE ON SCHEMA public TO {thief}"
+        ))
+        .unwrap();
+    let mut client = db.client_as(&thief);
+    client.batch_execute("CREATE TABLE copy AS TABLE audit").unwrap();
+    assert_eq!(err(client.batch_execute("SELECT notary.protect('copy')")).code, "42809");
+    // Nor does a new table under its old name.
+    owner
+        .batch_execute("ALTER TABLE audit RENAME TO older; CREATE TABLE audit (id int); SELECT notary.protect('audit')")
+        .unwrap();
+    assert_ne!(db.value("SELECT uuid FROM notary.logs WHERE log = 'audit'::regclass"), uuid);
+    owner.batch_execute("SELECT notary.protect('older')").unwrap();
+    assert_eq!(db.value("SELECT uuid FROM notary.logs WHERE log = 'older'::regclass"), uuid);
+    assert_found(&mut owner, "older", &[]);
+}
+
+#[test]
+fn protecting_again_without_an_unprotect_launders_nothing() {
+    let db = fresh_db("laundered");
+    db.client().batch_execute(AUDIT).unwrap();
+    behind_the_guard(&db, &["UPDATE audit SET id = 66 WHERE id = 3"]);
+    let drop = "UPDATE pg_event_trigger SET evtenabled = 'D'; DELETE FROM pg_trigger WHERE tgname LIKE '~notary%' AND tgrelid = 'audit'::regclass;
+                DELETE FROM pg_depend WHERE refobjid = 'audit'::regclass AND classid = 'pg_trigger'::regclass";
+    db.client().batch_execute(drop).unwrap();
+    db.client().batch_execute("UPDATE pg_event_trigger SET evtenabled = 'A'").unwrap();
+    let mut client = db.client();
+    // A check of all sees the table that lost its triggers.
+    assert_eq!(db.value("SELECT intact FROM notary.verify() WHERE log = 'audit'::regclass"), "f");
+    assert_ne!(db.value("SELECT guard FROM notary.logs WHERE log = 'audit'::regclass"), "complete");
+    client.batch_execute("SELECT notary.protect('audit')").unwrap();
+    assert_found(&mut client, "audit", &["value_changed 1/3"]);
+}
+
+#[test]
+fn a_restored_copy_that_was_attested_misses_a_log_that_goes() {
+    let db = fresh_db("attested");
+    let mut client = db.client();
+    client.batch_execute(AUDIT).unwrap();
+    // As in a restored copy: all that is remembered comes from another database.
+    behind_the_guard(
+        &db,
+        &[
+            "UPDATE notary.segment SET database = 'elsewhere/1'",
+            "UPDATE notary.journal SET details = jsonb_set(details, '{database}', '\"elsewhere/1\"')",
+        ],
+    );
+    client.batch_execute("SELECT notary.attest('audit')").unwrap();
+    let round = "UPDATE pg_event_trigger SET evtenabled = 'D'";
+    db.client().batch_execute(round).unwrap();
+    db.client().batch_execute("DROP TABLE audit").unwrap();
+    db.client().batch_execute("UPDATE pg_event_trigger SET evtenabled = 'A'").unwrap();
+    assert_eq!(db.value("SELECT count(*) FROM notary.verify() WHERE log IS NULL AND NOT intact"), "1");
+}
