@@ -30,7 +30,10 @@ fn rule(access: Access) -> Result<(), Error> {
     let Access { deed, class, object, column, other } = access;
     let check: &dyn Fn(&Functions) -> Result<(), Error> = match (class.to_u32(), deed) {
         (CLASS, Deed::Dropped) if column == 0 => &|f| relations::dropped(object, f),
-        (CLASS, Deed::Altered) if column == 0 => &|f| relations::altered(object, f),
+        (CLASS, Deed::Altered) if column == 0 => &|f| {
+            ours::relation_changed(object, f)?;
+            relations::altered(object, f)
+        },
         (CLASS, Deed::Created) if column > 0 => &|f| columns::added(object, column, f),
         (CLASS, Deed::Altered) => &|f| columns::altered(object, column, f),
         (CLASS, Deed::Dropped) => &|f| columns::dropped(object, column, f),

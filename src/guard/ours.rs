@@ -42,6 +42,23 @@ pub fn function_dropped(function: pg_sys::Oid, functions: &Functions) -> Result<
     Ok(())
 }
 
+/// RENAME and SET SCHEMA of the extension's table and view, which are found by their names.
+pub fn relation_changed(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let class = |view| {
+        catalog_scan::row(&catalog_scan::CLASS, relid, view, |row| (row.name("relname"), row.oid("relnamespace")))
+    };
+    let (Some(before), Some(after)) = (class(View::Before), class(View::After)) else {
+        return Ok(());
+    };
+    if before == after || Some(before.1) != facts::our_schema() {
+        return Ok(());
+    }
+    if facts::is_our_member(pg_sys::RelationRelationId, relid) {
+        return refuse_while_logs_exist("renaming a relation of pg_notary", functions);
+    }
+    Ok(())
+}
+
 /// CREATE OR REPLACE VIEW.
 pub fn view_changed(view: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if facts::is_our_member(pg_sys::RelationRelationId, view) {
