@@ -24,6 +24,7 @@ pub mod pages;
 mod program;
 mod server;
 mod standby;
+pub mod talk;
 pub mod verdict;
 
 pub use cluster::{Builder, Cluster, Shutdown, shared};

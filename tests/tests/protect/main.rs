@@ -12,34 +12,8 @@ mod replication;
 mod rights;
 mod types;
 
-use notary_tests::SqlError;
+pub use notary_tests::talk::{refused, run, texts};
 use postgres::Client;
-
-/// Runs statements that must succeed.
-#[track_caller]
-pub fn run(client: &mut Client, sql: &str) {
-    client.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e)));
-}
-
-/// Runs statements that must be refused.
-#[track_caller]
-pub fn refused(client: &mut Client, sql: &str) -> SqlError {
-    match client.batch_execute(sql) {
-        Ok(()) => panic!("was to be refused, and succeeded: {sql}"),
-        Err(e) => SqlError::of(&e),
-    }
-}
-
-/// The first column of a query's rows, as text.
-#[track_caller]
-pub fn texts(client: &mut Client, query: &str) -> Vec<String> {
-    let messages = client.simple_query(query).unwrap_or_else(|e| panic!("{query}: {}", SqlError::of(&e)));
-    let rows = messages.iter().filter_map(|message| match message {
-        postgres::SimpleQueryMessage::Row(row) => Some(row.get(0).unwrap_or("NULL").to_owned()),
-        _ => None,
-    });
-    rows.collect()
-}
 
 /// Verification finds nothing and sees this many entries.
 #[track_caller]
