@@ -34,14 +34,25 @@ fn rule(access: Access) -> Result<(), Error> {
             ours::relation_changed(object, f)?;
             relations::altered(object, f)
         },
-        (CLASS, Deed::Created) if column > 0 => &|f| columns::added(object, column, f),
-        (CLASS, Deed::Altered) => &|f| columns::altered(object, column, f),
-        (CLASS, Deed::Dropped) => &|f| columns::dropped(object, column, f),
-        (class::ATTRDEF, Deed::Created) => &|f| columns::default_made(object, column, f),
+        (CLASS, _) if column > 0 => &|f| {
+            ours::columns_changed(object, f)?;
+            match deed {
+                Deed::Created => columns::added(object, column, f),
+                Deed::Altered => columns::altered(object, column, f),
+                Deed::Dropped => columns::dropped(object, column, f),
+            }
+        },
+        (class::ATTRDEF, Deed::Created) => &|f| {
+            ours::columns_changed(object, f)?;
+            columns::default_made(object, column, f)
+        },
         (class::CONSTRAINT, Deed::Created) => &|f| relations::constraint_made(object, f),
         (class::REWRITE, Deed::Created) => &|f| relations::rule_made(object, f),
         (class::INHERITS, Deed::Altered) => &|f| relations::inheritance(object, other, f),
-        (TRIGGER, Deed::Created) => &|f| triggers::created(object, f),
+        (TRIGGER, Deed::Created) => &|f| {
+            ours::trigger_made(object, f)?;
+            triggers::created(object, f)
+        },
         (TRIGGER, Deed::Altered) => &|f| triggers::altered(object, f),
         (TRIGGER, Deed::Dropped) => &|f| triggers::dropped(object, f),
         (TYPE, Deed::Altered) => &|f| columns::type_altered(object, f),

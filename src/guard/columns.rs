@@ -8,9 +8,10 @@ use super::facts;
 use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::catalog_scan::{self, Key, View};
+use crate::pg::event_trigger::{self, Call};
 use crate::pg::row::{NOTARY_COLUMNS, is_notary_column};
 use crate::pg::spi::quote_ident;
-use crate::pg::{context, event_trigger, relation, types};
+use crate::pg::{context, relation, types};
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -236,7 +237,7 @@ pub fn dropped(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
 }
 
 /// table_rewrite: ALTER TABLE is about to compute every row anew.
-pub fn rewrite() -> Result<(), Error> {
+pub fn rewrite(call: &Call) -> Result<(), Error> {
     let Some(functions) = Functions::find() else {
         return Ok(());
     };
@@ -256,30 +257,32 @@ pub fn rewrite() -> Result<(), Error> {
         ));
     }
     if reason & pg_sys::AT_REWRITE_DEFAULT_VAL != 0 {
-        return default_rewrite(table);
+        return default_rewrite(table, &call.added_columns().unwrap_or_default());
     }
     Err(facts::refusal(table, "SET ACCESS METHOD", "Logs are kept in heap tables.", ""))
 }
 
-/// New columns without a default (see ADDED) need a rewrite only where a domain's constraint is to be checked: every row gets NULL.
-fn default_rewrite(table: pg_sys::Oid) -> Result<(), Error> {
-    let (added, filled) = with_added(|all| {
-        let mut here = all.iter().filter(|a| a.table == table).peekable();
-        (here.peek().is_some(), here.find(|a| a.has_default).map(|a| a.number))
-    });
-    match filled {
-        Some(number) => {
-            let name = column(table, number, View::After).map_or_else(String::new, |c| c.name);
-            Err(with_default(table, &name))
+/// `adds`: what the command adds, and whether each column was written with a default. New columns without one need a
+/// rewrite only where a domain's constraint is to be checked: every row gets NULL. A default that an earlier command of
+/// the transaction gave to a column fills nothing in; one written as DEFAULT NULL is none (see `default_made`).
+fn default_rewrite(table: pg_sys::Oid, adds: &[(String, bool)]) -> Result<(), Error> {
+    let given: Vec<_> =
+        with_added(|all| all.iter().filter(|a| a.table == table && a.has_default).map(|a| a.number).collect());
+    let given = given.into_iter().filter_map(|number| column(table, number, View::After));
+    for new in given {
+        if adds.iter().any(|(name, with_default)| *with_default && *name == new.name) {
+            return Err(with_default(table, &new.name));
         }
-        None if added => Ok(()),
-        None => Err(facts::refusal(
-            table,
-            "a rewrite that computes values",
-            "Old entries would read other values than their lines hold.",
-            ADD_HINT,
-        )),
     }
+    if !adds.is_empty() {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        table,
+        "a rewrite that computes values",
+        "Old entries would read other values than their lines hold.",
+        ADD_HINT,
+    ))
 }
 
 /// ALTER TYPE and ALTER DOMAIN: a label renamed reads differently in old rows, a type renamed no longer is the one that

@@ -4,8 +4,8 @@
 //! * the triggers on a log call `notary.refuse()` for UPDATE, DELETE and TRUNCATE;
 //! * `object_access_hook` sees every object that a command makes, alters or drops, cascades included (`access.rs`);
 //! * three event triggers see what the hook cannot: a command before it starts (`start.rs`), a table about to be
-//!   rewritten and a value stored beside a new column (`columns.rs`). The first call loads the library and so puts the hook in place in every backend before
-//!   its first DDL does anything.
+//!   rewritten and a value stored beside a new column (`columns.rs`). The first call loads the library and so puts the
+//!   hook in place in every backend before its first DDL does anything.
 //!
 //! Invariants:
 //! * What is there is not taken away or weakened; adding what is missing is allowed. No log is ever asked whether it is
@@ -64,10 +64,8 @@ fn guard_end(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// table_rewrite.
 fn guard_rewrite(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    if Call::of(fcinfo).is_none() {
-        not_called_as("notary.guard_rewrite()", "an event trigger")
-    }
-    columns::rewrite().or_raise();
+    let Some(call) = Call::of(fcinfo) else { not_called_as("notary.guard_rewrite()", "an event trigger") };
+    columns::rewrite(&call).or_raise();
     pg_sys::Datum::from(0)
 }
 

@@ -4,7 +4,7 @@ use super::{facts, start};
 use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::catalog_scan::{self, View};
-use crate::pg::relation;
+use crate::pg::{context, relation};
 use pgrx::pg_sys;
 
 const WHY: &str = "What guards the logs would be weakened.";
@@ -28,10 +28,11 @@ pub fn function_changed(function: pg_sys::Oid, functions: &Functions) -> Result<
         return Ok(());
     }
     let owner = |view| catalog_scan::row(&catalog_scan::FUNCTION, function, view, |row| row.oid("proowner"));
-    if owner(View::Before) != owner(View::After) {
-        return Ok(()); // OWNER TO changes nothing else
+    match (owner(View::Before), owner(View::After)) {
+        // OWNER TO, also by REASSIGN OWNED, changes nothing else.
+        (before, Some(after)) if before != Some(after) => new_owner(after, functions),
+        _ => refuse_while_logs_exist("changing a function of pg_notary", functions),
     }
-    refuse_while_logs_exist("changing a function of pg_notary", functions)
 }
 
 /// DROP FUNCTION of a trigger's function.
@@ -42,18 +43,54 @@ pub fn function_dropped(function: pg_sys::Oid, functions: &Functions) -> Result<
     Ok(())
 }
 
-/// RENAME and SET SCHEMA of the extension's table and view, which are found by their names.
-pub fn relation_changed(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let class = |view| {
-        catalog_scan::row(&catalog_scan::CLASS, relid, view, |row| (row.name("relname"), row.oid("relnamespace")))
-    };
-    let (Some(before), Some(after)) = (class(View::Before), class(View::After)) else {
-        return Ok(());
-    };
-    if before == after || Some(before.1) != facts::our_schema() {
+/// What pg_notary owns may go from one superuser to another: an owner can take its own functions' rights away.
+fn new_owner(owner: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if context::is_superuser(owner) {
         return Ok(());
     }
-    if facts::is_our_member(pg_sys::RelationRelationId, relid) {
+    refuse_while_logs_exist("giving an object of pg_notary to a role that is no superuser", functions)
+}
+
+/// ADD COLUMN, ALTER COLUMN and DROP COLUMN of the extension's table and view.
+pub fn columns_changed(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if is_our_relation(relid) {
+        return refuse_while_logs_exist("changing a relation of pg_notary", functions);
+    }
+    Ok(())
+}
+
+/// CREATE TRIGGER on the extension's table: what it remembers must not be changed on its way in.
+pub fn trigger_made(trigger: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    match facts::trigger(trigger, View::After) {
+        Some(made) => columns_changed(made.table, functions),
+        None => Ok(()),
+    }
+}
+
+/// Does the relation belong to the extension? The schema is looked at first: it is in a cache.
+fn is_our_relation(relid: pg_sys::Oid) -> bool {
+    Some(catalog_scan::schema(relid)) == facts::our_schema() && facts::is_our_member(pg_sys::RelationRelationId, relid)
+}
+
+/// RENAME and SET SCHEMA of the extension's table and view, which are found by their names, and OWNER TO of these and
+/// of the journal.
+pub fn relation_changed(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let class = |view| {
+        catalog_scan::row(&catalog_scan::CLASS, relid, view, |row| {
+            ((row.name("relname"), row.oid("relnamespace")), row.oid("relowner"))
+        })
+    };
+    let (Some((before, old_owner)), Some((after, owner))) = (class(View::Before), class(View::After)) else {
+        return Ok(());
+    };
+    if Some(before.1) != facts::our_schema() {
+        return Ok(());
+    }
+    let is_ours = facts::is_our_member(pg_sys::RelationRelationId, relid);
+    if old_owner != owner && (is_ours || facts::is_journal(relid)) {
+        return new_owner(owner, functions);
+    }
+    if before != after && is_ours {
         return refuse_while_logs_exist("renaming a relation of pg_notary", functions);
     }
     Ok(())

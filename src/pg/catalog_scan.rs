@@ -260,6 +260,12 @@ pub fn kind(relid: pg_sys::Oid) -> u8 {
     (unsafe { pg_sys::get_rel_relkind(relid) }).cast_unsigned()
 }
 
+/// A relation's schema, or InvalidOid for what is not there.
+pub fn schema(relid: pg_sys::Oid) -> pg_sys::Oid {
+    // SAFETY: a syscache look-up.
+    unsafe { pg_sys::get_rel_namespace(relid) }
+}
+
 /// The schema of a function that the command under way did not make, or InvalidOid.
 pub fn function_schema(function: pg_sys::Oid) -> pg_sys::Oid {
     // SAFETY: a syscache look-up.

@@ -138,6 +138,12 @@ pub fn replica_role() -> bool {
     (unsafe { pg_sys::SessionReplicationRole }) == pg_sys::SESSION_REPLICATION_ROLE_REPLICA as i32
 }
 
+/// Is the role a superuser?
+pub fn is_superuser(role: pg_sys::Oid) -> bool {
+    // SAFETY: a syscache look-up, false for what is not there.
+    unsafe { pg_sys::superuser_arg(role) }
+}
+
 /// Is the current user a superuser?
 pub fn superuser() -> bool {
     // SAFETY: a cached catalog look-up.

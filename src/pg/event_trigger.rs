@@ -30,6 +30,18 @@ impl Call {
         // SAFETY: the parse tree is alive during the call.
         unsafe { parse_tree::command((*self.data).parsetree) }
     }
+
+    /// What the command, if it is an ALTER TABLE, adds: columns by name, and whether each was written with a default.
+    pub fn added_columns(&self) -> Option<Vec<(String, bool)>> {
+        // SAFETY: the parse tree is alive during the call.
+        unsafe { parse_tree::added_columns((*self.data).parsetree) }
+    }
+
+    /// May the command have made or attached a partition?
+    pub fn may_bring_partitions(&self) -> bool {
+        // SAFETY: the parse tree is alive during the call.
+        unsafe { parse_tree::may_bring_partitions((*self.data).parsetree) }
+    }
 }
 
 /// A command's tag, such as DROP TABLE.

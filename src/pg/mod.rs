@@ -14,7 +14,6 @@
 pub mod access_hook;
 pub mod catalog;
 pub mod catalog_scan;
-pub mod command;
 pub mod compat;
 pub mod context;
 pub mod entry;

@@ -114,6 +114,50 @@ pub unsafe fn command(node: *mut pg_sys::Node) -> Option<Command> {
     }
 }
 
+/// What an ALTER TABLE adds: the columns' names, and whether each was written with a default. None for another command.
+///
+/// # Safety
+/// `node` is null or a live parse tree.
+pub unsafe fn added_columns(node: *mut pg_sys::Node) -> Option<Vec<(String, bool)>> {
+    // SAFETY: the tag says what the node is; ADD COLUMN's def is a ColumnDef, whose constraints are Constraints.
+    unsafe {
+        let added = parts(node)?.filter(|part| part.subtype == pg_sys::AlterTableType::AT_AddColumn);
+        let columns = added.filter(|part| !part.def.is_null()).map(|part| {
+            let column = &*part.def.cast::<pg_sys::ColumnDef>();
+            let is_default = |node: *mut pg_sys::Node| {
+                (*node.cast::<pg_sys::Constraint>()).contype == pg_sys::ConstrType::CONSTR_DEFAULT
+            };
+            let with_default = !column.raw_default.is_null() || members(column.constraints).any(is_default);
+            (c_string(column.colname), with_default)
+        });
+        Some(columns.collect())
+    }
+}
+
+/// May this command have made or attached a partition? CREATE TABLE, CREATE SCHEMA with its elements, and ALTER TABLE …
+/// ATTACH PARTITION may; any other ALTER TABLE may not.
+///
+/// # Safety
+/// `node` is null or a live parse tree.
+pub unsafe fn may_bring_partitions(node: *mut pg_sys::Node) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { parts(node) }
+        .is_none_or(|mut parts| parts.any(|part| part.subtype == pg_sys::AlterTableType::AT_AttachPartition))
+}
+
+/// The parts of an ALTER TABLE; None for another command.
+///
+/// # Safety
+/// `node` is null or a parse tree that lives as long as what is returned.
+unsafe fn parts<'a>(node: *mut pg_sys::Node) -> Option<impl Iterator<Item = &'a pg_sys::AlterTableCmd>> {
+    // SAFETY: the tag says what the node is; cmds is a list of AlterTableCmd.
+    unsafe {
+        (!node.is_null() && (*node).type_ == pg_sys::NodeTag::T_AlterTableStmt).then(|| {
+            members((*node.cast::<pg_sys::AlterTableStmt>()).cmds).map(|part| &*part.cast::<pg_sys::AlterTableCmd>())
+        })
+    }
+}
+
 /// # Safety
 /// A live parse tree.
 unsafe fn alter_table(statement: &pg_sys::AlterTableStmt) -> Option<Command> {

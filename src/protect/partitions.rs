@@ -5,8 +5,9 @@ use super::{checks, memory, segment};
 use crate::error::{Error, OrRaise as _};
 use crate::log::{self, Functions, Mark};
 use crate::pg::entry::entry_point;
+use crate::pg::event_trigger::Call;
 use crate::pg::relation::Rel;
-use crate::pg::{command, compat, context, rewrite, spi};
+use crate::pg::{compat, context, rewrite, spi};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 
@@ -78,7 +79,9 @@ entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitio
 fn new_partitions(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     match log::noted_partitions() {
         Some(noted) if noted.is_empty() => {}
-        noted if command::may_bring_partitions(fcinfo) => protect_new_partitions(noted).or_raise(),
+        noted if Call::of(fcinfo).is_some_and(|call| call.may_bring_partitions()) => {
+            protect_new_partitions(noted).or_raise()
+        }
         _ => {}
     }
     pg_sys::Datum::from(0)

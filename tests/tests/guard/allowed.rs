@@ -14,6 +14,9 @@ fn what_harms_no_log_goes_on() {
         "BEGIN; ALTER TABLE app ADD COLUMN django text NULL; ALTER TABLE app ALTER COLUMN django SET DEFAULT 'x'; COMMIT",
         "ALTER TABLE app ADD COLUMN nothing text DEFAULT NULL",
         "ALTER TABLE app ADD COLUMN domained checked",
+        "BEGIN; ALTER TABLE app ADD COLUMN one int; ALTER TABLE app ALTER COLUMN one SET DEFAULT 5;
+         ALTER TABLE app ADD COLUMN two checked; COMMIT",
+        "ALTER TABLE app ADD COLUMN three int, ALTER COLUMN three SET DEFAULT 5, ADD COLUMN four checked",
         "ALTER TABLE app ADD COLUMN key int REFERENCES actor",
         "ALTER TABLE part ADD COLUMN extra int[]",
         "ALTER TABLE part ALTER COLUMN extra SET DEFAULT '{1}'",

@@ -23,6 +23,18 @@ fn pg_notary_itself() {
         superuser_only("ALTER TABLE notary.segment RENAME TO other", "renaming a relation of pg_notary"),
         superuser_only("ALTER TABLE notary.segment SET SCHEMA public", "renaming a relation of pg_notary"),
         superuser_only("ALTER VIEW notary.logs RENAME TO other", "renaming a relation of pg_notary"),
+        superuser_only("ALTER TABLE notary.segment ALTER table_oid TYPE bigint", "changing a relation of pg_notary"),
+        superuser_only("ALTER TABLE notary.segment ADD COLUMN x int", "changing a relation of pg_notary"),
+        superuser_only("ALTER TABLE notary.segment ALTER table_oid SET DEFAULT 1", "changing a relation of pg_notary"),
+        superuser_only("ALTER TABLE notary.segment DROP COLUMN table_oid", "changing a relation of pg_notary"),
+        superuser_only(
+            "CREATE TRIGGER t BEFORE INSERT ON notary.segment FOR EACH ROW EXECUTE FUNCTION nothing()",
+            "changing a relation of pg_notary",
+        ),
+        superuser_only("ALTER TABLE notary.segment OWNER TO pg_monitor", "giving an object of pg_notary"),
+        superuser_only("ALTER VIEW notary.logs OWNER TO pg_monitor", "giving an object of pg_notary"),
+        superuser_only("ALTER TABLE notary.journal OWNER TO pg_monitor", "giving an object of pg_notary"),
+        superuser_only("ALTER FUNCTION notary.append() OWNER TO pg_monitor", "giving an object of pg_notary"),
         superuser_only("DROP FUNCTION notary.refuse()", "DROP FUNCTION"),
         superuser_only("DROP FUNCTION IF EXISTS notary.append() CASCADE", "DROP FUNCTION"),
         superuser_only("DROP ROUTINE notary.append", "DROP FUNCTION"),
@@ -47,6 +59,28 @@ fn pg_notary_itself() {
     let db = fresh_db("guard_member");
     let error = notary_tests::err(db.client().batch_execute("DROP EVENT TRIGGER notary_guard_start"));
     assert_eq!(error.code, "2BP01", "{error}");
+}
+
+#[test]
+fn what_pg_notary_owns_may_go_to_another_superuser() {
+    let scene = Scene::new("guard_reassign");
+    let heir = scene.db.role("heir");
+    run(
+        &mut scene.session(true),
+        &format!(
+            "ALTER ROLE \"{heir}\" SUPERUSER; ALTER FUNCTION notary.append() OWNER TO \"{heir}\";
+             ALTER TABLE notary.segment OWNER TO \"{heir}\"; ALTER TABLE notary.journal OWNER TO \"{heir}\""
+        ),
+    );
+    scene.still_appends().expect("the log is unharmed");
+}
+
+#[test]
+fn another_extension_s_end_takes_nothing_from_pg_notary() {
+    let scene = Scene::new("guard_depends");
+    run(&mut scene.session(true), "ALTER FUNCTION notary.damage(regclass) DEPENDS ON EXTENSION plpgsql");
+    let error = notary_tests::err(scene.session(true).batch_execute("DROP EXTENSION plpgsql CASCADE"));
+    assert_eq!(error.code, "55000", "{error}");
 }
 
 #[test]
