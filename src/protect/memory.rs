@@ -226,34 +226,37 @@ fn damage(root: pg_sys::Oid) -> Result<Vec<Value>, Error> {
 }
 
 /// The state in which a log's protection ends, for the journal: what is wrong with it now, and where its chains end.
-pub fn state_of(root: pg_sys::Oid, leaves: &[pg_sys::Oid]) -> Result<Value, Error> {
+pub fn state_of(root: pg_sys::Oid, leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Value, Error> {
     let damage = damage(root)?;
-    let mut ends = BTreeMap::new();
+    let mut ends = Vec::new();
     for leaf in leaves {
-        for (chain, last) in chain_ends(*leaf)? {
-            let end = ends.entry(chain).or_insert(last);
-            *end = last.max(*end);
+        let mark = log::mark(&Rel::open(*leaf, pg_sys::NoLock), functions);
+        if let Ok(Some(Mark::Segment(segment))) = mark {
+            ends.extend(chain_ends(*leaf, &segment.headers)?);
         }
     }
-    let ends: Vec<_> = ends.into_iter().map(|(chain, last)| json!([chain, last])).collect();
+    let ends: Vec<_> = ends.into_iter().map(|((segment, chain), last)| json!([segment, chain, last])).collect();
     let count = damage.len();
     let first: Vec<_> = damage.into_iter().take(CHANGES_PER_ENTRY).collect();
     Ok(json!({ "findings": count, "found": first, "chain_ends": ends }))
 }
 
-/// The highest seq of each chain of a table.
+/// The highest seq of each chain of a table, by segment and chain.
 ///
 /// Read row by row and not by a query: to plan one, PostgreSQL evaluates what is constant in the table's index
 /// expressions, CHECK constraints and statistics, and would run the owner's functions with whatever rights we have here.
-fn chain_ends(relid: pg_sys::Oid) -> Result<BTreeMap<i32, i64>, Error> {
+fn chain_ends(relid: pg_sys::Oid, headers: &[Header]) -> Result<BTreeMap<(u32, i64), i64>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     let mut ends = BTreeMap::new();
     if let Some(at) = NotaryColumns::of(&rel).filter(|_| !rel.is_partitioned()) {
         rewrite::read(&rel, |values, nulls| {
             let entry = rewrite::place(&at, values, nulls);
             if let (Some(chain), Some(seq)) = (entry.chain, entry.seq) {
-                let end = ends.entry(chain).or_insert(seq);
-                *end = seq.max(*end);
+                let chain = i64::from(chain);
+                if let Some(header) = headers.iter().rev().find(|h| i64::from(h.first_chain) <= chain) {
+                    let end = ends.entry((header.segment, chain)).or_insert(seq);
+                    *end = seq.max(*end);
+                }
             }
             Ok::<(), Error>(())
         })?;
@@ -270,21 +273,20 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
     let before = before.into_iter().flatten().next().map_or(Value::Null, |json| json.0);
     let known: HashSet<String> = before["found"].as_array().into_iter().flatten().map(ToString::to_string).collect();
     let mut changes: Vec<_> = damage(relid)?.into_iter().filter(|d| !known.contains(&d.to_string())).collect();
-    changes.extend(cut_ends(relid, &before["chain_ends"])?);
+    changes.extend(cut_ends(relid, &past(relid, log)?, &before["chain_ends"])?);
     Ok(changes)
 }
 
-/// What is missing at the ends of chains, by the ends that the journal recorded.
-fn cut_ends(relid: pg_sys::Oid, before: &Value) -> Result<Vec<Value>, Error> {
-    // A partitioned log's ends are those of all its partitions; a chain's number says nothing about which.
-    if !before.is_array() || Rel::open(relid, pg_sys::NoLock).is_partition() {
-        return Ok(Vec::new());
-    }
-    let now = chain_ends(relid)?;
-    let ends = before.as_array().into_iter().flatten().filter_map(|e| Some((e[0].as_i64()?, e[1].as_i64()?)));
-    let cut = ends.filter_map(|(chain, then)| {
-        let last = i32::try_from(chain).ok().and_then(|chain| now.get(&chain).copied()).unwrap_or(0);
-        (last < then).then(|| json!({ "problem": "missing", "chain": chain, "seq": last + 1, "to_seq": then }))
+/// What is missing at the ends of the chains of a table's older segments, by the ends that the journal recorded.
+fn cut_ends(relid: pg_sys::Oid, headers: &[Header], before: &Value) -> Result<Vec<Value>, Error> {
+    let Some(before) = before.as_array() else { return Ok(Vec::new()) };
+    let now = chain_ends(relid, headers)?;
+    let cut = before.iter().filter_map(|end| {
+        let (segment, chain, then) = (end[0].as_u64()?, end[1].as_i64()?, end[2].as_i64()?);
+        let segment = headers.iter().map(|h| h.segment).find(|s| u64::from(*s) == segment)?;
+        let last = now.get(&(segment, chain)).copied().unwrap_or(0);
+        (last < then)
+            .then(|| json!({ "cut": true, "segment": segment, "chain": chain, "seq": last + 1, "to_seq": then }))
     });
     Ok(cut.collect())
 }

@@ -139,7 +139,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     drop(rel);
     journal_comes_last(relid, &functions)?;
     journal_if_missing(relid, &functions)?;
-    let found = memory::state_of(relid, &leaves)?;
+    let found = memory::state_of(relid, &leaves, &functions)?;
     let findings = found["findings"].as_u64().unwrap_or(0);
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;

@@ -3,7 +3,8 @@
 use super::adopted::Adopted;
 use super::guard_state;
 use super::index::{self, Key, Sum};
-use super::known::{self, Changes};
+use super::known::{self, Changes, Expected};
+use super::logs;
 use super::rows::{At, Subject};
 use crate::error::Error;
 use crate::log::{Functions, Mark, Segment};
@@ -18,7 +19,7 @@ use notary_core::id::LogId;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Instant;
 
 /// What a check says, piece by piece, with the table it is about.
@@ -55,11 +56,17 @@ pub fn check(
     say: &mut dyn FnMut(&Said),
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let mut check = Check { functions, since, changes: None, report: Report::default(), say };
+    let mut check = Check { functions, since, changes: None, present: HashSet::new(), report: Report::default(), say };
+    // Before the partitions are listed: one that comes meanwhile is no longer expected, and none can go.
+    let expected = match logs::log_id(root.oid(), functions).filter(|_| !root.is_partition()) {
+        Some(log) => known::segments(log)?,
+        None => BTreeMap::new(),
+    };
     for finding in guard_state::of_database()? {
         check.finding(root.oid(), None, finding);
     }
-    for table in tables(root) {
+    let tables = tables(root);
+    for table in tables.iter().copied() {
         let rel = Rel::open(table, pg_sys::AccessShareLock);
         if !rel.is_table() {
             let detail = "pg_class says that the log is no table: its entries cannot be read".to_owned();
@@ -68,6 +75,11 @@ pub fn check(
             check.partitioned(&rel)?;
         } else {
             check.segment(&rel)?;
+        }
+    }
+    for absent in expected.into_values() {
+        if !absent.table.is_some_and(|table| tables.contains(&table)) {
+            check.absent(root.oid(), &absent);
         }
     }
     let mut report = check.report;
@@ -87,6 +99,8 @@ struct Check<'a> {
     functions: &'a Functions,
     since: Option<i64>,
     changes: Option<Changes>,
+    /// The segments whose headers were seen.
+    present: HashSet<u32>,
     report: Report,
     say: &'a mut dyn FnMut(&Said),
 }
@@ -111,6 +125,26 @@ impl Check<'_> {
         (self.say)(&Said::Remark { table, remark });
     }
 
+    /// A segment that the log should have, unless its header was seen.
+    fn absent(&mut self, root: pg_sys::Oid, expected: &Expected) {
+        let Expected { segment, name, table, lives } = expected;
+        if self.present.contains(segment) {
+            return;
+        }
+        let elsewhere = match table.and_then(|table| Rel::try_open(table, pg_sys::NoLock)) {
+            Some(rel) => format!("the table {} is no partition of the log", rel.qualified()),
+            None => "its table is not here".to_owned(),
+        };
+        if *lives {
+            let detail = format!("segment {segment} ({name}) is missing with all its entries: {elsewhere}");
+            self.finding(root, Some(*segment), Finding::general(Problem::Missing, detail));
+        } else {
+            let notice = Notice::NotProtectedBetween;
+            let detail = format!("segment {segment} ({name}) left the log while it was not protected: {elsewhere}");
+            self.remark(root, Remark { notice, chain: None, seq: None, detail });
+        }
+    }
+
     fn partitioned(&mut self, rel: &Rel) -> Result<(), Error> {
         for finding in guard_state::of_partitioned(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
@@ -130,6 +164,7 @@ impl Check<'_> {
         };
         let Some(newest) = headers.last() else { return Ok(()) };
         let log = newest.log;
+        self.present.extend(headers.iter().map(|h| h.segment));
         self.report.log.get_or_insert(log);
         if self.changes.is_none() {
             self.changes = Some(Changes::of(log)?);
@@ -227,11 +262,12 @@ impl Check<'_> {
             self.remark(rel.oid(), Remark { notice, chain: Some(i64::from(header.first_chain)), seq: None, detail });
         }
         let cut = self.changes.as_ref().map(|c| c.cut.clone()).unwrap_or_default();
-        for (chain, from, to) in cut {
+        for cut in cut.into_iter().filter(|cut| headers.iter().any(|h| i64::from(h.segment) == cut.segment)) {
+            let (seq, to_seq) = (cut.seq, cut.to_seq);
             let detail =
-                format!("entries {from} to {to} were cut from the end of the chain while the log was not protected");
+                format!("entries {seq} to {to_seq} were cut from the end of the chain while the log was not protected");
             let notice = Notice::NotProtectedBetween;
-            self.remark(rel.oid(), Remark { notice, chain: Some(chain), seq: Some(from), detail });
+            self.remark(rel.oid(), Remark { notice, chain: Some(cut.chain), seq: Some(seq), detail });
         }
         Ok(())
     }

@@ -53,8 +53,17 @@ pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
 /// Changes that were made while a log was not protected, as the journal recorded them when protection began again.
 pub struct Changes {
     known: HashSet<String>,
-    /// Entries that were cut from the ends of chains then: chain, first and last seq.
-    pub cut: Vec<(i64, i64, i64)>,
+    /// Entries that were cut from the ends of chains then.
+    pub cut: Vec<CutEnd>,
+}
+
+/// The entries `seq` to `to_seq` of a chain, which were its last.
+#[derive(Clone, Copy, Debug)]
+pub struct CutEnd {
+    pub segment: i64,
+    pub chain: i64,
+    pub seq: i64,
+    pub to_seq: i64,
 }
 
 impl Changes {
@@ -89,11 +98,15 @@ impl Changes {
     }
 }
 
-fn cut_end(change: &Value) -> Option<(i64, i64, i64)> {
-    if change.get("segment").is_some() {
-        return None;
-    }
-    Some((change["chain"].as_i64()?, change["seq"].as_i64()?, change["to_seq"].as_i64()?))
+fn cut_end(change: &Value) -> Option<CutEnd> {
+    let number = |key: &str| change[key].as_i64();
+    change["cut"].as_bool().filter(|cut| *cut)?;
+    Some(CutEnd {
+        segment: number("segment")?,
+        chain: number("chain")?,
+        seq: number("seq")?,
+        to_seq: number("to_seq")?,
+    })
 }
 
 /// What tells a finding from others, also later and elsewhere: no place in files, no names that can change.
@@ -106,6 +119,58 @@ pub fn fingerprint(segment: Option<u32>, finding: &Finding) -> Value {
         "problem": finding.problem.as_str(),
         "found": finding.found.map(|d| d.to_string()),
     })
+}
+
+/// A segment that a log was given.
+pub struct Expected {
+    pub segment: u32,
+    /// The table's name, when it was last noted.
+    pub name: String,
+    /// Its OID, if it was noted in this database.
+    pub table: Option<pg_sys::Oid>,
+    /// It has not ended by `notary.unprotect`.
+    pub lives: bool,
+}
+
+/// All segments of a log, by the extension's memory and by the journal: either can be without the other, and what
+/// either says is live has not ended.
+pub fn segments(log: LogId) -> Result<BTreeMap<u32, Expected>, Error> {
+    let here = journal::database()?;
+    let memory =
+        "SELECT segment, schema_name || '.' || table_name, CASE WHEN database = $2 THEN table_oid END, ended_at IS NULL
+                  FROM notary.segment WHERE log = $1::pg_catalog.uuid";
+    let journaled = "SELECT segment, max(relation), NULL::int8, bool_or(NOT EXISTS (
+                         SELECT FROM notary.journal AS later WHERE later.log = j.log
+                         AND later.action IN ('unprotect', 'forget') AND later.at > j.at))
+                     FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ->> 'database' = $2
+                     GROUP BY segment";
+    let args = [log.to_string().into(), here.as_str().into()];
+    let read = |sql: &str| {
+        as_superuser(|| {
+            spi::rows(sql, &args, |row| {
+                let number = |i| spi::get::<i64>(row, i).map(|n| n.and_then(|n| u32::try_from(n).ok()));
+                Ok(number(1)?.map(|segment| {
+                    Ok::<_, Error>(Expected {
+                        segment,
+                        name: spi::get::<String>(row, 2)?.unwrap_or_default(),
+                        table: number(3)?.map(pg_sys::Oid::from),
+                        lives: spi::get::<bool>(row, 4)?.unwrap_or(true),
+                    })
+                }))
+            })
+        })
+    };
+    let mut all = BTreeMap::new();
+    let mut found = read(memory)?;
+    if journal::exists()? {
+        found.extend(read(journaled)?);
+    }
+    for expected in found.into_iter().flatten() {
+        let expected = expected?;
+        let lives = expected.lives;
+        all.entry(expected.segment).or_insert(expected).lives |= lives;
+    }
+    Ok(all)
 }
 
 /// Periods without protection: when, by whom, why.

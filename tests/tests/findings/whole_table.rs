@@ -443,3 +443,39 @@ fn a_rule_on_a_partitioned_table_is_foreign_rows() {
     behind_the_guard(&db, &["CREATE RULE swallow AS ON INSERT TO audit DO INSTEAD NOTHING"]);
     says(&db, "audit", &["foreign_rows"], "rule \"swallow\"");
 }
+
+#[test]
+fn a_partition_that_was_dropped_is_missing() {
+    let db = partitioned("partition_dropped");
+    behind_the_guard(&db, &["DROP TABLE audit_2"]);
+    says(
+        &db,
+        "audit",
+        &["missing"],
+        "segment 2 (public.audit_2) is missing with all its entries: its table is not here",
+    );
+    // The journal knows of it too.
+    behind_the_guard(&db, &["DELETE FROM notary.segment WHERE segment = 2 AND table_name = 'audit_2'"]);
+    says(&db, "audit", &["missing"], "segment 2 (public.audit_2)");
+}
+
+#[test]
+fn a_missing_partition_stays_a_finding_when_the_log_is_protected_anew() {
+    let db = partitioned("partition_anew");
+    behind_the_guard(&db, &["DROP TABLE audit_2"]);
+    db.client().batch_execute("SELECT notary.unprotect('audit', 'why'); SELECT notary.protect('audit')").unwrap();
+    says(&db, "audit", &["missing"], "segment 2 (public.audit_2)");
+}
+
+#[test]
+fn a_partition_that_was_detached_is_missing() {
+    let db = partitioned("partition_detached");
+    behind_the_guard(&db, &["ALTER TABLE audit DETACH PARTITION audit_2"]);
+    says(&db, "audit", &["missing"], "the table public.audit_2 is no partition of the log");
+}
+
+#[test]
+fn a_partition_checked_alone_is_not_asked_for_the_others() {
+    let db = partitioned("partition_alone");
+    assert_found(&mut db.client(), "audit_1", &[]);
+}

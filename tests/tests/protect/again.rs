@@ -159,3 +159,45 @@ fn columns_added_with_a_default_in_between_do_not_change_old_lines_unseen() {
     assert_eq!(texts(&mut client, "SELECT count(*) FROM notary.findings('t')"), ["0"]);
     assert_eq!(chains(&mut client, "t"), ["1: 1 2", "2: 3 4"]);
 }
+
+#[test]
+fn a_partition_that_went_in_between_is_named_in_a_notice() {
+    let db = fresh_db("again_dropped");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3);
+         SELECT notary.protect('t'); INSERT INTO t VALUES (1), (2), (3);
+         SELECT notary.unprotect('t', 'why'); DROP TABLE t2; ALTER TABLE t DETACH PARTITION t3; SELECT notary.protect('t')",
+    );
+    assert_intact(&mut client, "t", 1);
+    let found = notices(&mut client, "t");
+    let about = |words: &str| found.iter().any(|n| n.what == "not_protected_between" && n.detail.contains(words));
+    assert!(about("segment 2 (public.t2) left the log") && about("its table is not here"), "{found:#?}");
+    assert!(about("segment 3 (public.t3) left the log") && about("public.t3 is no partition of the log"), "{found:#?}");
+}
+
+#[test]
+fn what_was_cut_from_a_partition_in_between_is_named_in_a_notice() {
+    let db = fresh_db("again_cut");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int, b int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); SELECT notary.protect('t');
+         INSERT INTO t SELECT 1, generate_series(1, 5); INSERT INTO t SELECT 2, generate_series(1, 9);
+         SELECT notary.unprotect('t', 'why'); DELETE FROM t WHERE a = 1 AND b > 3; DELETE FROM t WHERE a = 2;
+         SELECT notary.protect('t')",
+    );
+    assert_intact(&mut client, "t", 3);
+    let found = notices(&mut client, "t");
+    let about = |segment: &str, seq: i64, words: &str| {
+        found.iter().filter(|n| n.segment == segment && n.seq == Some(seq) && n.detail.contains(words)).count()
+    };
+    assert_eq!(
+        (about("t1", 4, "entries 4 to 5 were cut"), about("t2", 1, "entries 1 to 9 were cut")),
+        (1, 1),
+        "{found:#?}"
+    );
+}
