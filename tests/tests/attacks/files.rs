@@ -366,3 +366,15 @@ fn a29_random_bytes_of_the_table() {
 fn a31_random_bytes_of_the_toast_table() {
     survives("(SELECT reltoastrelid FROM pg_class WHERE oid = '@'::regclass)");
 }
+
+#[test]
+fn a32_random_bytes_of_the_index() {
+    survives("(SELECT indexrelid FROM pg_index WHERE indrelid = '@'::regclass)");
+}
+
+#[test]
+fn a31_random_bytes_of_the_toast_table_s_index() {
+    survives(
+        "(SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON i.indrelid = c.reltoastrelid WHERE c.oid = '@'::regclass)",
+    );
+}
