@@ -40,10 +40,17 @@ pub enum Error {
         /// The table, qualified.
         table: String,
     },
-    /// The table is a log already.
+    /// The table is a log already, or a part of one.
     AlreadyProtected {
         /// The table, qualified.
         table: String,
+        /// The log that it is a partition of, if it is one.
+        part_of: Option<String>,
+    },
+    /// The transaction is read-only, or the server is a standby.
+    ReadOnly {
+        /// What was called: `notary.attest()`.
+        call: &'static str,
     },
     /// The table is no log.
     NotALog {
@@ -118,6 +125,13 @@ pub enum Error {
         /// What to do instead, beyond unprotecting; may be empty.
         hint: String,
     },
+    /// A command that would weaken pg_notary itself while there are logs.
+    GuardRefused {
+        /// What was tried.
+        attempt: String,
+        /// One of the logs, qualified.
+        log: String,
+    },
     /// A log is not intact (assert_intact).
     NotIntact {
         /// How many logs, findings.
@@ -176,7 +190,9 @@ impl Error {
     /// The log and what was tried on it, where the error is a refusal.
     fn attempt(&self) -> Option<(String, String)> {
         match self {
-            Self::Refused { log, attempt, .. } => Some((log.clone(), attempt.clone())),
+            Self::Refused { log, attempt, .. } | Self::GuardRefused { log, attempt } => {
+                Some((log.clone(), attempt.clone()))
+            }
             Self::ValuesSupplied { table, column } => Some((table.clone(), format!("INSERT with {column}"))),
             _ => None,
         }
@@ -211,17 +227,28 @@ impl Error {
                 "The SELECT privilege on the log is needed.".into(),
                 format!("Its owner can run: GRANT SELECT ON {table} TO your_role."),
             ),
-            Self::AlreadyProtected { table } => parts(
+            Self::ReadOnly { call } => parts(
+                Code::ERRCODE_READ_ONLY_SQL_TRANSACTION,
+                format!("cannot execute {call} in a read-only transaction"),
+                "It writes to notary.journal.".into(),
+                "Run it on the primary, in a transaction that may write. notary.verify, notary.findings and \
+                 notary.assert_intact work here too."
+                    .into(),
+            ),
+            Self::AlreadyProtected { table, part_of } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{table} is protected already"),
-                "Its append trigger is in place.".into(),
+                match part_of {
+                    Some(log) => format!("It is a partition of the log {log}."),
+                    None => "Its append trigger is in place.".into(),
+                },
                 "SELECT * FROM notary.logs shows every log; notary.unprotect(table, reason) ends a protection.".into(),
             ),
             Self::NotALog { table } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{table} is not a log"),
                 "It has no append trigger of pg_notary.".into(),
-                format!("SELECT notary.protect('{table}') makes it one; SELECT * FROM notary.logs shows every log."),
+                "SELECT * FROM notary.logs shows every log; notary.protect(table) makes a table one.".into(),
             ),
             Self::IsPartition { table, root } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -303,6 +330,16 @@ impl Error {
                     };
                     format!("{otherwise} its owner can run: SELECT notary.unprotect('{log}', 'why')")
                 },
+            ),
+            Self::GuardRefused { attempt, log } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{attempt} is refused: {log} is an append-only log"),
+                "What guards the logs would be weakened.".into(),
+                format!(
+                    "To end all protection, unprotect every log first, notary.journal last: SELECT \
+                     notary.unprotect('{}', 'why')",
+                    log.replace('\'', "''")
+                ),
             ),
             Self::NotIntact { summary, detail } => parts(
                 Code::ERRCODE_DATA_CORRUPTED,

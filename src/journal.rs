@@ -5,6 +5,7 @@ use crate::pg::{context, spi};
 use notary_core::id::LogId;
 use pgrx::datum::DatumWithOid;
 use serde_json::Value;
+use std::cell::RefCell;
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,13 +93,23 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
     .map(|_| ())
 }
 
-/// What tells this database from a restored copy of it: the cluster's system identifier and the database's OID.
+thread_local! {
+    static DATABASE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What tells this database from a restored copy of it: the cluster's system identifier and the database's OID. Neither
+/// changes while a session lives, so they are looked up once.
 pub fn database() -> Result<String, Error> {
+    if let Some(known) = DATABASE.with_borrow(Clone::clone) {
+        return Ok(known);
+    }
     let sql = "SELECT s.system_identifier::text || '/' || d.oid::text
                FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d
                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+    let found = context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
         spi::rows(sql, &[], |row| spi::get::<String>(row, 1))
-            .map(|rows| rows.into_iter().flatten().next().unwrap_or_default())
-    })
+    })?;
+    let found = found.into_iter().flatten().next().unwrap_or_default();
+    DATABASE.set(Some(found.clone()));
+    Ok(found)
 }

@@ -7,14 +7,12 @@ use crate::pg::catalog_scan::{self, View};
 use crate::pg::{context, relation};
 use pgrx::pg_sys;
 
-const WHY: &str = "What guards the logs would be weakened.";
-
 /// The refusal to touch pg_notary itself, if there is a log to guard.
 pub fn refuse_while_logs_exist(attempt: &str, functions: &Functions) -> Result<(), Error> {
     match facts::any_log(functions) {
         None => Ok(()),
         Some(log) => {
-            Err(facts::refusal(log, attempt, WHY, "Every log must be unprotected first, notary.journal last."))
+            Err(Error::GuardRefused { attempt: attempt.to_owned(), log: catalog_scan::qualified(facts::root(log)) })
         }
     }
 }

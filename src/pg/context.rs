@@ -229,8 +229,8 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Refuses to go on in a read-only transaction and on a standby, naming the command, before anything is tried there.
-pub fn prevent_if_read_only(command: &CStr) {
-    // SAFETY: a C string; raises or does nothing.
-    unsafe { pg_sys::PreventCommandIfReadOnly(command.as_ptr()) };
+/// May this transaction write? Not in a read-only one, and not on a standby.
+pub fn may_write() -> bool {
+    // SAFETY: plain variables of this backend.
+    unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }

@@ -48,13 +48,19 @@ pub fn log_root(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     }
     kind(rel)?;
     if log::is_log(rel, functions) {
-        return Err(Error::AlreadyProtected { table: rel.qualified() });
+        return Err(already(rel));
     }
     if rel.is_partition() {
         let root = Rel::open(log::root(rel), pg_sys::AccessShareLock);
         return Err(Error::IsPartition { table: rel.qualified(), root: root.qualified() });
     }
     if rel.is_partitioned() { partitioned(rel) } else { table(rel) }
+}
+
+/// The refusal to protect what is a log, or a part of one.
+pub fn already(rel: &Rel) -> Error {
+    let part_of = rel.is_partition().then(|| Rel::open(log::root(rel), pg_sys::AccessShareLock).qualified());
+    Error::AlreadyProtected { table: rel.qualified(), part_of }
 }
 
 fn cannot(rel: &Rel, why: impl Into<String>, hint: impl Into<String>) -> Error {

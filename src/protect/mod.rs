@@ -16,6 +16,7 @@ use crate::error::{Error, OrRaise as _};
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
+use crate::pg::row::NotaryColumns;
 use crate::pg::{context, spi};
 use notary_core::id::LogId;
 use pgrx::iter::SetOfIterator;
@@ -24,26 +25,32 @@ use serde_json::json;
 
 #[pg_extern(sql = false)]
 fn protect(log: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Uuid {
-    context::prevent_if_read_only(c"notary.protect()");
+    must_write("notary.protect()");
     let log = protect_table(log, max_chains).or_raise();
     Uuid::from_bytes(*log.as_bytes())
 }
 
 #[pg_extern(sql = false)]
 fn unprotect(log: Option<pg_sys::Oid>, reason: Option<&str>) {
-    context::prevent_if_read_only(c"notary.unprotect()");
+    must_write("notary.unprotect()");
     unprotect_table(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn forget(log: Option<Uuid>, reason: Option<&str>) {
-    context::prevent_if_read_only(c"notary.forget()");
+    must_write("notary.forget()");
     forget_log(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn header(segment: pg_sys::Oid) -> SetOfIterator<'static, String> {
     SetOfIterator::new(header_lines(segment).or_raise())
+}
+
+fn must_write(call: &'static str) {
+    if !context::may_write() {
+        Error::ReadOnly { call }.raise();
+    }
 }
 
 fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<LogId, Error> {
@@ -58,14 +65,15 @@ fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<
     checks::log_root(&rel, &functions)?;
     ensure_journal(relid, &functions)?;
     let name = rel.qualified();
-    let busy = busy_statistics(relid)?;
+    let was_a_log = NotaryColumns::of(&rel).is_some();
+    let busy = if was_a_log { 0 } else { busy_statistics(relid)? };
     let (log, adopted) = if rel.is_partitioned() {
         partitions::protect_tree(rel, max_chains, &functions)?
     } else {
         drop(rel);
         segment::protect_alone(relid, max_chains, &functions)?
     };
-    announce(&name, adopted, busy);
+    announce(&name, was_a_log, adopted, busy);
     Ok(log)
 }
 
@@ -103,17 +111,19 @@ fn busy_statistics(relid: pg_sys::Oid) -> Result<i64, Error> {
     Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<i64>(row, 1))?.into_iter().flatten().next().unwrap_or(0))
 }
 
-fn announce(name: &str, adopted: u64, busy: i64) {
+/// `busy`: changes that the table's statistics know of. A table that was a log before was changed when it was not.
+fn announce(name: &str, was_a_log: bool, adopted: u64, busy: i64) {
+    let which = if was_a_log { "next" } else { "first" };
     let rows = match adopted {
         0 => String::new(),
-        1 => "; 1 row that was there is its first entry".to_owned(),
-        n => format!("; {n} rows that were there are its first entries"),
+        1 => format!("; 1 row that was there is its {which} entry"),
+        n => format!("; {n} rows that were there are its {which} entries"),
     };
     pgrx::notice!("{name} is now append-only: UPDATE, DELETE and TRUNCATE are refused{rows}");
     if busy > 0 {
         pgrx::pg_sys::panic::ErrorReport::new(
             pgrx::PgSqlErrorCode::ERRCODE_WARNING,
-            format!("{name} was updated or deleted from {busy} times since its statistics began"),
+            format!("rows of {name} have been updated or deleted: {busy} by its statistics"),
             "pg_notary",
         )
         .set_hint(format!(

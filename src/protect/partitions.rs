@@ -48,7 +48,7 @@ pub fn all_tables(rel: &Rel) -> Vec<pg_sys::Oid> {
 fn check_member(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     if log::is_log(&rel, functions) {
-        return Err(Error::AlreadyProtected { table: rel.qualified() });
+        return Err(checks::already(&rel));
     }
     if !compat::owns_relation(relid) {
         return Err(Error::NotOwner { table: rel.qualified(), what: "protect the log that it is a partition of" });

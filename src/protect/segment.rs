@@ -284,6 +284,10 @@ fn write_to_journal(relid: pg_sys::Oid, header: &Header, since_unprotect: bool) 
     let mut details = json!({ "header": header.line(), "adopted": header.adopted });
     let changed = if since_unprotect { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());
+    let mut parts = changed.chunks(memory::CHANGES_PER_ENTRY);
+    if let Some(first) = parts.next() {
+        details["changed"] = json!(first);
+    }
     journal::write(&entry(details))?;
     if !changed.is_empty() {
         pgrx::notice!(
@@ -291,8 +295,8 @@ fn write_to_journal(relid: pg_sys::Oid, header: &Header, since_unprotect: bool) 
             changed.len()
         );
     }
-    for some in changed.chunks(memory::CHANGES_PER_ENTRY) {
-        journal::write(&entry(json!({ "changed": some })))?;
+    for more in parts {
+        journal::write(&entry(json!({ "changed": more })))?;
     }
     Ok(())
 }

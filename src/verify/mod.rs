@@ -180,7 +180,9 @@ fn assert_intact(relid: Option<pg_sys::Oid>) {
 /// `notary.attest(log)`: verifies and writes the answer to the journal; true when all is intact.
 #[pg_extern(sql = false)]
 fn attest(relid: Option<pg_sys::Oid>) -> bool {
-    context::prevent_if_read_only(c"notary.attest()");
+    if !context::may_write() {
+        Error::ReadOnly { call: "notary.attest()" }.raise();
+    }
     attest_and_write(relid).or_raise()
 }
 

@@ -63,6 +63,7 @@ CREATE TABLE part (a int) PARTITION BY RANGE (a);
 CREATE TABLE part1 PARTITION OF part FOR VALUES FROM (0) TO (10);
 SELECT notary.protect('part1');
 SELECT notary.protect('part') IS NOT NULL AS protected;
+SELECT notary.protect('part1');
 SELECT notary.unprotect('part1', 'one of many');
 -- The end, and a new beginning of the same log.
 SELECT notary.unprotect('app_audit', 'regression test');
@@ -71,4 +72,4 @@ INSERT INTO app_audit VALUES ('bob', 'login');
 SELECT notary.protect('app_audit') IS NOT NULL AS protected;
 SELECT actor, notary_chain, notary_seq FROM app_audit ORDER BY 2, 3;
 SELECT chain, seq, notice, split_part(detail, ':', 1) AS about FROM notary.notices('app_audit') WHERE seq IS NOT NULL;
-SELECT action, segment, relation, session_role, role, reason FROM notary.journal WHERE relation = 'public.app_audit' AND NOT details ? 'changed';
+SELECT action, segment, relation, session_role, role, reason FROM notary.journal WHERE relation = 'public.app_audit';

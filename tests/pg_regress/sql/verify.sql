@@ -34,6 +34,16 @@ SELECT notary.attest('app_audit');
 -- Wrong arguments, wanting rights.
 SELECT * FROM notary.verify('pg_class');
 SELECT * FROM notary.findings(NULL);
+SELECT * FROM notary.notices(NULL);
+SELECT notary.attest('pg_class');
+SELECT notary.assert_intact('pg_class');
+SELECT notary.line('pg_class', 1, 1);
+SET default_transaction_read_only = on;
+SELECT notary.attest();
+SELECT notary.protect('pg_class');
+SELECT notary.unprotect('app_audit', 'why');
+SELECT notary.forget(gen_random_uuid(), 'why');
+RESET default_transaction_read_only;
 SELECT notary.findings('app_audit') IS NULL AS called_outside_from LIMIT 1;
 CREATE ROLE regress_nobody;
 SET ROLE regress_nobody;

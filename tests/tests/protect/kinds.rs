@@ -382,13 +382,13 @@ fn arguments_that_are_missing_or_out_of_range_are_refused() {
             "unprotect('plain', 'why')",
             "55000",
             "public.plain is not a log",
-            "SELECT notary.protect('public.plain') makes it one; SELECT * FROM notary.logs shows every log.",
+            "SELECT * FROM notary.logs shows every log; notary.protect(table) makes a table one.",
         ),
         (
             "header('plain')",
             "55000",
             "public.plain is not a log",
-            "SELECT notary.protect('public.plain') makes it one; SELECT * FROM notary.logs shows every log.",
+            "SELECT * FROM notary.logs shows every log; notary.protect(table) makes a table one.",
         ),
     ] {
         let error = refused(&mut client, &format!("SELECT notary.{call}"));

@@ -172,6 +172,16 @@ fn protect_warns_when_the_table_is_updated_or_deleted_from() {
     run(&mut client, "SELECT notary.protect('t')");
     let said = notices.take();
     assert!(said[0].ends_with("are refused; 2 rows that were there are its first entries"), "{said:?}");
-    assert!(said[1].starts_with("WARNING: public.t was updated or deleted from 2 times since"), "{said:?}");
+    assert!(
+        said[1].starts_with("WARNING: rows of public.t have been updated or deleted: 2 by its statistics"),
+        "{said:?}"
+    );
     assert!(said[1].contains("\nHINT: Such statements are refused from now on."), "{said:?}");
+    // A log that was changed while it was not one is told of it by its notices.
+    run(&mut client, "SELECT notary.unprotect('t', 'why'); INSERT INTO t VALUES (4)");
+    notices.take();
+    run(&mut client, "SELECT notary.protect('t')");
+    let said = notices.take();
+    assert!(said[0].ends_with("are refused; 1 row that was there is its next entry"), "{said:?}");
+    assert_eq!(said.len(), 1, "{said:?}");
 }
