@@ -223,7 +223,8 @@ forge() {
     local change="UPDATE changes SET who = 'mallory' WHERE notary_chain = 1 AND notary_seq = $forged"
     local delete="DELETE FROM changes WHERE notary_chain = 1 AND notary_seq = $deleted"
     say "The guard cannot stop a superuser who edits PostgreSQL's own catalogs. He can switch it off,"
-    say "forge a row, delete another, and switch it on again so that nothing looks different:"
+    say "forge a row, delete another, and switch it on again so that nothing looks different."
+    say "Each line is a session of its own, since a session keeps in mind which triggers there are:"
     typed postgres "$off;"
     psql_as postgres -c "$off"
     # A session that begins now sees the triggers as they are now.

@@ -166,6 +166,20 @@ pub fn remember_ended(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
     Ok(())
 }
 
+/// Notes that a log's segments have ended that were noted in the database which this one was restored from: what was left
+/// out of the copy is not missing for ever.
+pub fn remember_ended_elsewhere(log: LogId) -> Result<(), Error> {
+    let here = crate::journal::database()?;
+    as_superuser(|| {
+        spi::run(
+            "UPDATE notary.segment SET ended_at = pg_catalog.clock_timestamp()
+             WHERE log = $1::pg_catalog.uuid AND ended_at IS NULL AND database IS DISTINCT FROM $2",
+            &[log.to_string().into(), here.as_str().into()],
+        )
+    })
+    .map(|_| ())
+}
+
 /// Did the segment end by `notary.unprotect`?
 pub fn has_ended(header: &Header) -> Result<bool, Error> {
     let sql = "SELECT ended_at IS NOT NULL FROM notary.segment WHERE log = $1::pg_catalog.uuid AND segment = $2";

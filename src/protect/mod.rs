@@ -155,6 +155,9 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         memory::remember_ended(*leaf, &functions)?;
     }
     let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
+    if let Some(log) = log {
+        memory::remember_ended_elsewhere(log)?;
+    }
     journal::write(&Entry {
         action: Action::Unprotect,
         log,

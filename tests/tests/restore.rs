@@ -243,6 +243,22 @@ fn a_restore_without_one_log_gives_a_notice_and_no_finding() {
 }
 
 #[test]
+fn a_partition_that_was_left_out_is_missing_until_the_copy_is_protected_anew() {
+    let (db, copy) = (source(), shared().bare_db("without"));
+    let leaves = "SELECT relid FROM pg_partition_tree('parts') WHERE isleaf ORDER BY relid DESC LIMIT 1";
+    let left_out = db.value(leaves);
+    let dump = dump(&db, &["-Fc", "-T", &left_out]);
+    shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
+    let found = notary_tests::verdict::findings(&mut copy.client(), "parts");
+    assert_eq!(notary_tests::verdict::short(&found), ["missing"], "{found:#?}");
+    assert!(found[0].detail.contains(&format!("(public.{left_out}) is missing")), "{found:#?}");
+    copy.psql("SELECT notary.unprotect('parts', 'left out of this copy'); SELECT notary.protect('parts')").ok();
+    assert_intact(&copy);
+    let notices = notary_tests::verdict::notices(&mut copy.client(), "parts");
+    assert!(notices.iter().any(|n| n.detail.contains(&format!("(public.{left_out}) left the log"))), "{notices:#?}");
+}
+
+#[test]
 fn a_restore_without_the_journal_goes_on_with_a_new_one() {
     let (db, copy) = (source(), shared().bare_db("without"));
     let dump = dump(&db, &["-Fc", "-T", "notary.journal"]);
