@@ -5,6 +5,7 @@
 //! A pin is held while a page's rows are looked at, the content lock only while their visibility is.
 
 use super::compat;
+use super::page::{self, BLOCK_SIZE};
 use super::relation::Rel;
 use super::snapshot::Fresh;
 use pgrx::pg_sys;
@@ -70,7 +71,6 @@ pub struct Reader<'a> {
     visible: Vec<u16>,
 }
 
-const BLOCK_SIZE: usize = pg_sys::BLCKSZ as usize;
 const ITEM_SIZE: usize = size_of::<pg_sys::ItemIdData>();
 /// MaxHeapTuplesPerPage of access/htup_details.h: a page's header, then for each tuple a line pointer and an aligned
 /// header. At most 1,362, even for pages of 32 KiB.
@@ -206,7 +206,7 @@ impl<'a> Reader<'a> {
         // SAFETY: the block is below the relation's length at some time after the snapshot was taken; the buffer is
         // pinned until the end of the function, or released by the (sub)transaction's resource owner on error.
         unsafe {
-            let (buffer, page) = self.read(block, self.strategy);
+            let (buffer, page) = page::pin(self.table, block, self.strategy);
             self.find_visible(buffer, page, block, only);
             pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
             for offset in &self.visible {
@@ -233,7 +233,7 @@ impl<'a> Reader<'a> {
         }
         // SAFETY: as in page(); offsets are checked against the page before they are used.
         unsafe {
-            let (buffer, page) = self.read(root.block, core::ptr::null_mut());
+            let (buffer, page) = page::pin(self.table, root.block, core::ptr::null_mut());
             let visible = self.chain_is_visible(buffer, page, root);
             pg_sys::UnlockReleaseBuffer(buffer);
             visible
@@ -288,26 +288,11 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Pins a page and locks its content against changes; the bytes live as long as the pin.
-    ///
-    /// # Safety
-    /// The block is below the relation's length at some time after the snapshot was taken; the caller lets lock and pin
-    /// go, or, on error, the (sub)transaction's resource owner does.
-    unsafe fn read<'p>(&self, block: u32, strategy: pg_sys::BufferAccessStrategy) -> (pg_sys::Buffer, &'p [u8]) {
-        // SAFETY: the caller's promise; a buffer holds a whole page.
-        unsafe {
-            let (fork, mode) = (pg_sys::ForkNumber::MAIN_FORKNUM, pg_sys::ReadBufferMode::RBM_NORMAL);
-            let buffer = pg_sys::ReadBufferExtended(self.table.raw(), fork, block, mode, strategy);
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-            (buffer, std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE))
-        }
-    }
-
     /// The line pointers of a page that hold a row, visible or not. Raises when the page cannot be read.
     pub fn used(&self, block: u32) -> Vec<u16> {
         // SAFETY: as in page().
         unsafe {
-            let (buffer, page) = self.read(block, self.strategy);
+            let (buffer, page) = page::pin(self.table, block, self.strategy);
             let used = (1..=line_pointers(page)).filter(|offset| is_used(page, *offset)).collect();
             pg_sys::UnlockReleaseBuffer(buffer);
             used
@@ -403,10 +388,7 @@ unsafe fn take_apart(
 pub fn is_whole_chunk(toast: &Rel, tid: Tid) -> bool {
     // SAFETY: the block is below the relation's length, by the caller's check; the page is read under its lock.
     unsafe {
-        let (fork, mode) = (pg_sys::ForkNumber::MAIN_FORKNUM, pg_sys::ReadBufferMode::RBM_NORMAL);
-        let buffer = pg_sys::ReadBufferExtended(toast.raw(), fork, tid.block, mode, core::ptr::null_mut());
-        pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-        let page = std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE);
+        let (buffer, page) = page::pin(toast, tid.block, core::ptr::null_mut());
         let is_whole = is_whole_chunk_on(page, tid.offset);
         pg_sys::UnlockReleaseBuffer(buffer);
         is_whole

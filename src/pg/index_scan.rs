@@ -1,6 +1,7 @@
 //! Walking a whole unique index, entry by entry, without looking at the table.
 
 use super::heap::{self, Tid};
+use super::page::{self, BLOCK_SIZE};
 use super::relation::Rel;
 use super::{compat, snapshot};
 use pgrx::pg_sys;
@@ -22,7 +23,6 @@ pub const CHUNK_KEYS: [usize; 2] = [4, 8];
 
 /// More entries than a page can hold, even as lists of rows.
 const PATIENCE: u64 = 2048;
-const BLOCK_SIZE: usize = pg_sys::BLCKSZ as usize;
 /// BTPageOpaqueData of access/nbtree.h at the end of each page: left and right sibling, level, flags.
 const OPAQUE: usize = 16;
 const LEAF: u16 = 1;
@@ -49,11 +49,8 @@ pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
     for block in 0..index.blocks() {
         // SAFETY: the block is below the relation's length; the page is copied under its lock, and released.
         unsafe {
-            let (raw, fork) = (index.raw(), pg_sys::ForkNumber::MAIN_FORKNUM);
-            let mode = pg_sys::ReadBufferMode::RBM_NORMAL;
-            let buffer = pg_sys::ReadBufferExtended(raw, fork, block, mode, core::ptr::null_mut());
-            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
-            copy.copy_from_slice(std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE));
+            let (buffer, page) = page::pin(&index, block, core::ptr::null_mut());
+            copy.copy_from_slice(page);
             pg_sys::UnlockReleaseBuffer(buffer);
         }
         let whole = if block == 0 { check_meta(&copy) } else { check_page(&copy, block, keys) };

@@ -23,6 +23,7 @@ pub mod index;
 pub mod index_scan;
 pub mod inval;
 pub mod lock;
+pub mod page;
 pub mod parse_tree;
 pub mod relation;
 pub mod report;
