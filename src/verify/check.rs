@@ -19,7 +19,7 @@ use notary_core::id::LogId;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 use std::time::Instant;
 
 /// What a check says, piece by piece, with the table it is about.
@@ -56,7 +56,7 @@ pub fn check(
     say: &mut dyn FnMut(&Said),
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let mut check = Check { functions, since, changes: None, present: HashSet::new(), report: Report::default(), say };
+    let mut check = Check { functions, since, changes: None, present: HashMap::new(), report: Report::default(), say };
     // Before the partitions are listed: one that comes meanwhile is no longer expected, and none can go.
     let expected = match logs::log_id(root.oid(), functions).filter(|_| !root.is_partition()) {
         Some(log) => known::segments(log)?,
@@ -99,8 +99,8 @@ struct Check<'a> {
     functions: &'a Functions,
     since: Option<i64>,
     changes: Option<Changes>,
-    /// The segments whose headers were seen.
-    present: HashSet<u32>,
+    /// The segments whose headers were seen, and on which table first.
+    present: HashMap<u32, pg_sys::Oid>,
     report: Report,
     say: &'a mut dyn FnMut(&Said),
 }
@@ -128,7 +128,7 @@ impl Check<'_> {
     /// A segment that the log should have, unless its header was seen.
     fn absent(&mut self, root: pg_sys::Oid, expected: &Expected) {
         let Expected { segment, name, table, lives } = expected;
-        if self.present.contains(segment) {
+        if self.present.contains_key(segment) {
             return;
         }
         let elsewhere = match table.and_then(|table| Rel::try_open(table, pg_sys::NoLock)) {
@@ -164,7 +164,14 @@ impl Check<'_> {
         };
         let Some(newest) = headers.last() else { return Ok(()) };
         let log = newest.log;
-        self.present.extend(headers.iter().map(|h| h.segment));
+        for header in &headers {
+            let first = *self.present.entry(header.segment).or_insert_with(|| rel.oid());
+            if first != rel.oid() {
+                let other = Rel::open(first, pg_sys::AccessShareLock).qualified();
+                let detail = format!("segment {} is claimed by the table {other} too", header.segment);
+                self.finding(rel.oid(), Some(header.segment), Finding::general(Problem::HeaderChanged, detail));
+            }
+        }
         self.report.log.get_or_insert(log);
         if self.changes.is_none() {
             self.changes = Some(Changes::of(log)?);

@@ -479,3 +479,25 @@ fn a_partition_checked_alone_is_not_asked_for_the_others() {
     let db = partitioned("partition_alone");
     assert_found(&mut db.client(), "audit_1", &[]);
 }
+
+#[test]
+fn a_partition_that_is_a_copy_of_another_is_header_changed() {
+    let db = partitioned("partition_copied");
+    behind_the_guard(
+        &db,
+        &[
+            "CREATE TABLE audit_3 (LIKE audit_1 INCLUDING ALL); INSERT INTO audit_3 SELECT * FROM audit_1",
+            // Its triggers, arguments and all.
+            "DO $$ DECLARE made text; BEGIN FOR made IN SELECT pg_get_triggerdef(oid) FROM pg_trigger
+                 WHERE tgrelid = 'audit_1'::regclass AND NOT tgisinternal ORDER BY tgname
+             LOOP EXECUTE replace(made, 'public.audit_1', 'public.audit_3'); END LOOP; END $$",
+            "ALTER TABLE audit_3 ENABLE ALWAYS TRIGGER \"~notary_append\", ENABLE ALWAYS TRIGGER \"~notary_keep\",
+                 ENABLE ALWAYS TRIGGER \"~notary_block\"",
+            // The rows do not fit the new partition's bounds: PostgreSQL is told that they were checked.
+            "INSERT INTO pg_inherits VALUES ('audit_3'::regclass, 'audit'::regclass, 1, false);
+             UPDATE pg_class SET relispartition = true, relpartbound = (SELECT relpartbound FROM pg_class WHERE relname = 'audit_2')
+             WHERE relname = 'audit_3'",
+        ],
+    );
+    says(&db, "audit", &["header_changed"], "segment 1 is claimed by the table public.audit_1 too");
+}
