@@ -1,7 +1,12 @@
-//! A large log: three things wrong in a million entries are three findings.
+//! A large log: three things wrong in a million entries are three findings, and a check's memory does not grow with it.
 
 use notary_tests::verdict::{assert_found, behind_the_guard};
-use notary_tests::{SqlError, fresh_db};
+use notary_tests::{Database, SqlError, fresh_db};
+use postgres::Client;
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 #[test]
 fn a_million_entries_with_three_things_wrong_give_three_findings() {
@@ -10,7 +15,7 @@ fn a_million_entries_with_three_things_wrong_give_three_findings() {
         .batch_execute("CREATE TABLE million (id int, note text); SELECT notary.protect('million')")
         .unwrap_or_else(|e| panic!("{}", SqlError::of(&e)));
     // Two sessions at once, so that there are two chains and both processors are used.
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for half in 0..2 {
             let mut client = db.client();
             scope.spawn(move || {
@@ -26,6 +31,7 @@ fn a_million_entries_with_three_things_wrong_give_three_findings() {
     assert_eq!((answer.get(0), answer.get(1)), (true, 1_000_000_i64));
     let chains: i32 = answer.get(2);
     assert!((1..=2).contains(&chains));
+    checked_in_bounded_memory(&db);
     // At places that do not depend on which session was the first.
     let row = |chain: i32, seq: i64| format!("notary_chain = {chain} AND notary_seq = {seq}");
     behind_the_guard(
@@ -38,4 +44,49 @@ fn a_million_entries_with_three_things_wrong_give_three_findings() {
     );
     let hash = format!("hash_changed {chains}/400001");
     assert_found(&mut client, "million", &[hash.as_str(), "missing 1/299999", "value_changed 1/77777"]);
+}
+
+/// The most memory of its own (not shared buffers) that a session has while `query` runs in it, above what it had
+/// before, in bytes; as the kernel counts it.
+fn memory_of(client: &mut Client, query: &str) -> u64 {
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let anonymous = || {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    };
+    let before = anonymous();
+    let done = AtomicBool::new(false);
+    let most = thread::scope(|scope| {
+        let watch = scope.spawn(|| {
+            let mut most = before;
+            while !done.load(Ordering::Relaxed) {
+                most = most.max(anonymous());
+                thread::sleep(Duration::from_millis(2));
+            }
+            most
+        });
+        let answer = client.query_one(query, &[]).map(|row| row.get::<_, bool>(0));
+        done.store(true, Ordering::Relaxed);
+        assert!(answer.unwrap(), "{query}");
+        watch.join().unwrap()
+    });
+    most - before
+}
+
+/// In the order of the chains, and in no order at all, where every entry is apart from the ones beside it.
+#[track_caller]
+fn checked_in_bounded_memory(db: &Database<'_>) {
+    const MIB: u64 = 1 << 20;
+    let query = "SELECT intact FROM notary.verify('million')";
+    let ordered = memory_of(&mut db.client(), query);
+    db.client()
+        .batch_execute(
+            "CREATE INDEX shuffled ON million (hashint4(id)); CLUSTER million USING shuffled; DROP INDEX shuffled",
+        )
+        .unwrap();
+    let shuffled = memory_of(&mut db.client(), query);
+    println!("memory of a check: {} KiB in order, {} KiB shuffled", ordered / 1024, shuffled / 1024);
+    // A million hashes alone are 32 MB.
+    assert!(ordered < 8 * MIB && shuffled < 32 * MIB, "{ordered} bytes in order, {shuffled} shuffled");
 }
