@@ -18,6 +18,8 @@ use std::cell::RefCell;
 const ADD_HINT: &str = "Add the column nullable and without a default first, then run ALTER COLUMN … SET DEFAULT for \
                         the rows to come.";
 
+const FILLED_IN: &str = "The notary_* columns are filled in by the append trigger.";
+
 /// A column that the transaction under way added to a log.
 struct Added {
     table: pg_sys::Oid,
@@ -141,7 +143,7 @@ pub fn default_made(table: pg_sys::Oid, number: i16, functions: &Functions) -> R
         Err(facts::refusal(table, attempt, why, hint))
     };
     if is_notary_column(&new.name) {
-        return no("SET DEFAULT for column", "The notary_* columns are filled in by the append trigger.", "");
+        return no("SET DEFAULT for column", FILLED_IN, "");
     }
     if new.generated != 0 {
         return no("SET EXPRESSION for column", "Old entries would read other values.", "");
@@ -207,9 +209,19 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     }
     // Not compared with what was: protect never makes them so.
     if is_notary_column(&old.name) && (new.identity != 0 || new.not_null) {
-        return no("ALTER COLUMN", "The notary_* columns are filled in by the append trigger.");
+        return no("ALTER COLUMN", FILLED_IN);
     }
     Ok(())
+}
+
+/// A log's column got a NOT NULL constraint.
+pub fn not_null_made(table: pg_sys::Oid, number: i16) -> Result<(), Error> {
+    match column(table, number, View::After) {
+        Some(new) if is_notary_column(&new.name) => {
+            Err(facts::refusal(table, format!("ALTER COLUMN {}", quote_ident(&new.name)), FILLED_IN, ""))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The refusal of ALTER COLUMN … TYPE.

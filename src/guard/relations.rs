@@ -1,6 +1,6 @@
 //! A log as a table: that it stays, under which rules and keys, in which tree.
 
-use super::{facts, ours, start};
+use super::{columns, facts, ours, start};
 use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Row, View};
@@ -87,13 +87,15 @@ pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     Ok(())
 }
 
-/// ADD FOREIGN KEY with an action, and a unique constraint that is made of our index and checked late.
+/// ADD FOREIGN KEY with an action, a unique constraint that is made of our index and checked late, and NOT NULL, which
+/// is a constraint since PostgreSQL 18: ADD PRIMARY KEY makes it without altering the column by itself.
 pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     struct Constraint {
         table: pg_sys::Oid,
         name: String,
         changes_rows: bool,
         late: bool,
+        not_null: Vec<i16>,
         index: pg_sys::Oid,
     }
     let made = catalog_scan::row(&catalog_scan::CONSTRAINT, oid, View::After, |row| Constraint {
@@ -102,11 +104,16 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
         changes_rows: row.letter("contype") == b'f'
             && ["confdeltype", "confupdtype"].iter().any(|action| matches!(row.letter(action), b'c' | b'n' | b'd')),
         late: matches!(row.letter("contype"), b'u' | b'p') && row.is("condeferrable"),
+        not_null: if row.letter("contype") == b'n' { row.small_ints("conkey") } else { Vec::new() },
         index: row.oid("conindid"),
     });
-    let Some(made) = made.filter(|c| (c.changes_rows || c.late) && facts::is_log(c.table, functions)) else {
+    let concerns_us = |c: &Constraint| c.changes_rows || c.late || !c.not_null.is_empty();
+    let Some(made) = made.filter(|c| concerns_us(c) && facts::is_log(c.table, functions)) else {
         return Ok(());
     };
+    for number in made.not_null {
+        columns::not_null_made(made.table, number)?;
+    }
     if made.changes_rows {
         return Err(facts::refusal(
             made.table,

@@ -137,6 +137,18 @@ impl Row {
         })
     }
 
+    /// A smallint[] column.
+    pub fn small_ints(&self, column: &str) -> Vec<i16> {
+        self.value(column).map_or_else(Vec::new, |v| {
+            // SAFETY: asked for catalog columns of one dimension and without NULLs only, which are laid out as an
+            // int2vector is once they are detoasted.
+            unsafe {
+                let vector = &*pg_sys::pg_detoast_datum(v.cast_mut_ptr()).cast::<pg_sys::int2vector>();
+                vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
+            }
+        })
+    }
+
     /// Is the column NULL?
     pub fn is_null(&self, column: &str) -> bool {
         self.value(column).is_none()

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 /// The superuser of every cluster.
 pub(crate) const SUPERUSER: &str = "postgres";
@@ -52,6 +53,7 @@ pub struct Cluster {
 #[derive(Clone, Debug, Default)]
 pub struct Builder {
     settings: Vec<(String, String)>,
+    without_checksums: bool,
 }
 
 impl Builder {
@@ -67,6 +69,13 @@ impl Builder {
         self.setting("fsync", "on")
     }
 
+    /// Pages have no checksums, for tests that edit them: what is wrong in a page is then ours to
+    /// find. Since PostgreSQL 18 initdb's default is to have them.
+    pub fn without_checksums(mut self) -> Self {
+        self.without_checksums = true;
+        self
+    }
+
     /// Makes the cluster without starting it.
     pub fn create(self) -> Cluster {
         let home = Home::new();
@@ -76,6 +85,11 @@ impl Builder {
             copy_dir(&template, &data);
         } else {
             initdb(&data);
+        }
+        if self.without_checksums && has_checksums(&data) {
+            let mut command = program::program("pg_checksums");
+            command.args(["--disable", "--no-sync", "-D"]).arg(&data);
+            run(as_server_user(&mut command), b"").ok();
         }
         let cluster = Cluster { server: None, home };
         let socket = cluster.home.path().display().to_string();
@@ -102,6 +116,13 @@ fn initdb(data: &Path) {
         .args(["-U", SUPERUSER, "--auth=trust", "--encoding=UTF8"])
         .args(["--locale=C.UTF-8", "--no-sync"]);
     run(as_server_user(&mut command), b"").ok();
+}
+
+fn has_checksums(data: &Path) -> bool {
+    let mut command = program::program("pg_controldata");
+    let shown = run(as_server_user(command.env("LC_ALL", "C").arg(data)), b"").ok().stdout;
+    let version = shown.lines().find_map(|line| line.strip_prefix("Data page checksum version:"));
+    version.expect("pg_controldata says it").trim() != "0"
 }
 
 impl Cluster {
@@ -313,7 +334,10 @@ impl Cluster {
 
     /// A directory for a test's own files, readable and writable by the server too.
     pub fn scratch_dir(&self) -> PathBuf {
+        static MAKING: Mutex<()> = Mutex::new(());
         let dir = self.home.path().join("scratch");
+        // Tests that run side by side share a cluster: none sees the directory before it is the server's.
+        let _making = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
         if !dir.exists() {
             fs::create_dir(&dir).expect("the cluster's directory is ours");
             give_to_server_user(&dir);

@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 fn demo(seconds: &str) -> Command {
-    let mut command = Command::new("bash");
+    // Whoever runs this in the background may have it ignore SIGINT, which a shell script cannot undo itself.
+    let mut command = Command::new("env");
+    command.args(["--default-signal=INT", "bash"]);
     command.arg(top().join("tests/demo.sh")).env("NOTARY_DEMO_SECONDS", seconds);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command

@@ -37,7 +37,7 @@ fn edited(change: impl FnOnce(&mut Vec<u8>), expected: &[&str]) {
 
 #[track_caller]
 fn edited_at(relation: &str, change: impl FnOnce(&mut Vec<u8>), expected: &[&str], after: &str) {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::builder().without_checksums().start();
     let name = five_on(&cluster, "files").name().to_owned();
     let mut client = cluster.client(&name);
     assert_found(&mut client, "audit", &[]);
@@ -162,7 +162,7 @@ fn a29_an_update_chain_that_runs_in_a_circle() {
 fn a29_a_page_s_header() {
     edited(|page| page[12..14].copy_from_slice(&[0xff, 0xff]), &["unreadable"]);
     // More line pointers than there are: tuples' bytes are taken for them.
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::builder().without_checksums().start();
     let name = five_on(&cluster, "lower").name().to_owned();
     let path = cluster.relation_path(&name, "audit");
     cluster.stop(Shutdown::Fast);
@@ -222,7 +222,7 @@ fn a32_an_index_entry_marked_dead() {
 #[test]
 fn a32_a_head_that_looks_older_forks_the_chain() {
     let insert = "INSERT INTO audit (id, what) VALUES (6, 'entry 6')";
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::builder().without_checksums().start();
     let name = five_on(&cluster, "fork").name().to_owned();
     let index = cluster.client(&name).query_one(&format!("SELECT ({INDEX})::text"), &[]).unwrap().get::<_, String>(0);
     let path = cluster.relation_path(&name, &index);
@@ -253,7 +253,7 @@ fn a31_a_toast_table_s_index_whose_root_is_nowhere() {
 
 #[test]
 fn a31_a_toast_chunk_s_bytes() {
-    let mut cluster = Cluster::start();
+    let mut cluster = Cluster::builder().without_checksums().start();
     let db = cluster.fresh_db("toast");
     let mut client = db.client();
     client
@@ -337,7 +337,11 @@ fn survives(relation: &str) {
     let seed = std::env::var("NOTARY_SEED").ok().and_then(|s| s.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("NOTARY_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
-    let mut cluster = Cluster::builder().setting("autovacuum", "off").setting("restart_after_crash", "off").start();
+    let mut cluster = Cluster::builder()
+        .without_checksums()
+        .setting("autovacuum", "off")
+        .setting("restart_after_crash", "off")
+        .start();
     let name = cluster.fresh_db("random").name().to_owned();
     let victims = victims(&cluster, &name, relation);
     cluster.stop(Shutdown::Fast);
