@@ -41,7 +41,7 @@ REVOKE ALL ON FUNCTION notary.damage(regclass) FROM PUBLIC;
 COMMENT ON FUNCTION notary.damage(regclass) IS 'Internal: the findings as notary.journal records them.';
 
 CREATE FUNCTION notary.line(segment regclass, chain integer, seq bigint) RETURNS text
-    LANGUAGE c STABLE PARALLEL RESTRICTED STRICT
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'line_wrapper';
 COMMENT ON FUNCTION notary.line(regclass, integer, bigint) IS 'The canonical line of an entry, whose SHA-256 is its hash: SELECT notary.line(tableoid, notary_chain, notary_seq) FROM the_log WHERE … works on plain and partitioned logs. With the caller''s rights and row-level security. Errors: P0002 no such entry or not visible to the caller, 42501 no SELECT privilege on all columns.';

@@ -315,7 +315,10 @@ impl Error {
                 Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
                 format!("no chain of {table} can be written to"),
                 why,
-                format!("SELECT * FROM notary.findings('{table}') shows damaged chains."),
+                format!(
+                    "SELECT notary_chain, count(*) FROM {table} GROUP BY 1 ORDER BY 1 shows the chains, and for a log \
+                     notary.findings('{table}') what is damaged."
+                ),
             ),
             Self::Refused { attempt, log, detail, hint } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,

@@ -5,7 +5,7 @@ use crate::pg::{context, spi};
 use notary_core::id::LogId;
 use pgrx::datum::DatumWithOid;
 use serde_json::Value;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// What was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,6 +83,7 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
         entry.reason.into(),
         pgrx::JsonB(details).into(),
     ];
+    let _writing = Writing::begin();
     context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
         spi::run(
             "INSERT INTO notary.journal (action, log, segment, relation, session_role, role, reason, details)
@@ -94,7 +95,28 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
 }
 
 thread_local! {
+    static WRITING: Cell<bool> = const { Cell::new(false) };
     static DATABASE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Is pg_notary itself writing an entry now? Nobody else may: what the journal says excuses changes.
+pub fn is_writing() -> bool {
+    WRITING.get()
+}
+
+struct Writing;
+
+impl Writing {
+    fn begin() -> Self {
+        WRITING.set(true);
+        Self
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        WRITING.set(false);
+    }
 }
 
 /// What tells this database from a restored copy of it: the cluster's system identifier and the database's OID. Neither

@@ -8,7 +8,8 @@
 
 use crate::error::Error;
 use crate::pg::relation::{Rel, Trigger};
-use crate::pg::{compat, trigger};
+use crate::pg::types::PinnedSettings;
+use crate::pg::{compat, spi, trigger};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -212,4 +213,23 @@ pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
     #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
     let all = compat::all_inheritors(rel.oid(), lock as i32);
     all.into_iter().filter(|oid| !Rel::open(*oid, pg_sys::NoLock).is_partitioned()).collect()
+}
+
+/// Which rows go into a partition: for itself and every table above it up to the top, the parent's key and its own
+/// bounds, as text that does not depend on the session. Empty for a table that is no partition.
+pub fn bounds(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    let _pins = PinnedSettings::pin();
+    let sql = "WITH RECURSIVE up (child, parent, level) AS (
+                   SELECT inhrelid, inhparent, 0 FROM pg_catalog.pg_inherits WHERE inhrelid = $1
+                   UNION ALL
+                   SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
+               SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
+                   (SELECT pg_catalog.string_agg(coalesce(a.attname::text, 'expression'), ', ' ORDER BY k.n)
+                    FROM pg_catalog.unnest(p.partattrs::int2[]) WITH ORDINALITY AS k (num, n)
+                    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0),
+                   coalesce(pg_catalog.pg_get_expr(c.relpartbound, c.oid), 'without bounds'))
+               FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
+               LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
+               WHERE c.relispartition ORDER BY level";
+    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
 }

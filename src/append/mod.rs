@@ -13,6 +13,7 @@ mod plan;
 
 use crate::error::{Error, OrRaise as _};
 use crate::gucs;
+use crate::journal;
 use crate::pg::entry::entry_point;
 use crate::pg::trigger::Insert;
 use crate::pg::{context, inval};
@@ -79,6 +80,14 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
             return Ok(Outcome::Kept);
         }
         return Err(Error::ValuesSupplied { table: row.table().qualified(), column: plan.column_name(index) });
+    }
+    if plan.journal && !journal::is_writing() {
+        return Err(Error::Refused {
+            attempt: "INSERT".into(),
+            log: row.table().qualified(),
+            detail: "Only pg_notary writes its journal, in the transaction of what it tells.".into(),
+            hint: String::new(),
+        });
     }
     let next = heads::next(&plan, row)?;
     let time = context::clock();

@@ -34,6 +34,8 @@ pub struct Plan {
     pub columns: NotaryColumns,
     /// The unique index over (notary_chain, notary_seq).
     pub index: pg_sys::Oid,
+    /// Is the table notary.journal, which only pg_notary writes?
+    pub journal: bool,
     writer: RowWriter,
     names: Vec<(usize, String)>,
 }
@@ -87,6 +89,7 @@ impl Plan {
             last_chain,
             max_chains: segment.max_chains,
             header_hash: header.hash(),
+            journal: table.qualified() == "notary.journal",
             columns,
             index,
             writer: RowWriter::of(&table)?,

@@ -259,7 +259,9 @@ impl<'a> Reader<'a> {
             };
             // SAFETY: tuple() checked that the bytes hold a header.
             unsafe {
-                if self.is_visible(buffer, bytes, Tid { block: root.block, offset }) {
+                if self.is_visible(buffer, bytes, Tid { block: root.block, offset })
+                    || self.is_shown_anyway(page, root.block)
+                {
                     return true;
                 }
                 let header = &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>();
@@ -288,6 +290,26 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Do queries show every row on this page, visible or not? They do where the page, or the visibility map, says that
+    /// all are; PostgreSQL says so only where it is true, and takes it back under the page's lock. On a standby the page's
+    /// own word does not count (heapgetpage).
+    fn is_shown_anyway(&self, page: &[u8], block: u32) -> bool {
+        let flags = u16::from_ne_bytes([page[10], page[11]]); // pd_flags
+        // SAFETY: a live snapshot; the map is read by the relation's own function, and its page unpinned.
+        unsafe {
+            let on_a_standby = (*self.snapshot.raw()).takenDuringRecovery;
+            if u32::from(flags) & pg_sys::PD_ALL_VISIBLE != 0 && !on_a_standby {
+                return true;
+            }
+            let mut map = pg_sys::InvalidBuffer as pg_sys::Buffer;
+            let status = pg_sys::visibilitymap_get_status(self.table.raw(), block, &mut map);
+            if map != pg_sys::InvalidBuffer as pg_sys::Buffer {
+                pg_sys::ReleaseBuffer(map);
+            }
+            u32::from(status) & pg_sys::VISIBILITYMAP_ALL_VISIBLE != 0
+        }
+    }
+
     /// The line pointers of a page that hold a row, visible or not. Raises when the page cannot be read.
     pub fn used(&self, block: u32) -> Vec<u16> {
         // SAFETY: as in page().
@@ -307,6 +329,7 @@ impl<'a> Reader<'a> {
         self.visible.clear();
         self.roots.fill(0);
         let mut updated = false;
+        let mut shown_anyway = None;
         for offset in 1..=line_pointers(page) {
             if only.is_some_and(|only| only != offset) || !is_used(page, offset) {
                 continue;
@@ -319,7 +342,9 @@ impl<'a> Reader<'a> {
             unsafe {
                 let header = &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>();
                 updated |= u32::from(header.t_infomask2) & pg_sys::HEAP_ONLY_TUPLE != 0;
-                if self.is_visible(buffer, bytes, Tid { block, offset }) {
+                if self.is_visible(buffer, bytes, Tid { block, offset })
+                    || *shown_anyway.get_or_insert_with(|| self.is_shown_anyway(page, block))
+                {
                     self.visible.push(offset);
                 }
             }

@@ -67,6 +67,14 @@ impl<'a> ChainIndex<'a> {
         self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, None).found().map(|found| found.chain)
     }
 
+    /// The lowest chain number above `before` that is visible.
+    pub fn next_chain(&mut self, before: i32) -> Option<i32> {
+        let mut keys = [above(1, before)];
+        let next = self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None).found()?;
+        // Upwards at every step, whatever a damaged index gives.
+        Some(next.chain).filter(|chain| *chain > before)
+    }
+
     /// The prev of a chain's first entry.
     pub fn first_prev(&mut self, chain: i32) -> Option<Digest> {
         self.get(chain, 1)?.prev
@@ -89,6 +97,7 @@ impl<'a> ChainIndex<'a> {
                 if pg_sys::index_getnext_tid(scan, direction).is_null() {
                     break Last::None;
                 }
+                pgrx::check_for_interrupts!();
                 if pg_sys::index_fetch_heap(scan, self.slot) {
                     break Last::Entry(self.read_slot());
                 }

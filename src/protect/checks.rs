@@ -129,7 +129,25 @@ pub fn inner_table(rel: &Rel) -> Result<(), Error> {
 /// A partition that is to be a segment.
 pub fn leaf(rel: &Rel) -> Result<(), Error> {
     kind(rel)?;
-    table(rel)
+    table(rel)?;
+    generated_as_above(rel)
+}
+
+/// What is inserted through the log into a column that a partition generates would be stored otherwise, and not hashed.
+fn generated_as_above(rel: &Rel) -> Result<(), Error> {
+    if !rel.is_partition() {
+        return Ok(());
+    }
+    let root = Rel::open(log::root(rel), pg_sys::AccessShareLock);
+    let ordinary = |name: &str| root.columns().iter().any(|c| c.name == name && !c.generated);
+    match rel.columns().into_iter().find(|c| c.generated && ordinary(&c.name)) {
+        None => Ok(()),
+        Some(column) => Err(cannot(
+            rel,
+            format!("Its column \"{}\" is generated, and that of {} is not.", column.name, root.qualified()),
+            "Give the partition the same columns, for example by CREATE TABLE … (LIKE …).",
+        )),
+    }
 }
 
 /// A table with rows.

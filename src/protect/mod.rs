@@ -149,8 +149,8 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     drop(rel);
     journal_comes_last(relid, &functions)?;
     journal_if_missing(relid, &functions)?;
-    let found = memory::state_of(relid, &leaves, &functions)?;
-    let findings = found["findings"].as_u64().unwrap_or(0);
+    let states = memory::state_of(relid, &leaves, &functions)?;
+    let findings = states.first().and_then(|state| state["findings"].as_u64()).unwrap_or(0);
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }
@@ -158,14 +158,16 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     if let Some(log) = log {
         memory::remember_ended_elsewhere(log)?;
     }
-    journal::write(&Entry {
-        action: Action::Unprotect,
-        log,
-        segment: None,
-        relation: Some(&name),
-        reason: Some(reason),
-        details: found,
-    })?;
+    for details in states {
+        journal::write(&Entry {
+            action: Action::Unprotect,
+            log,
+            segment: None,
+            relation: Some(&name),
+            reason: Some(reason),
+            details,
+        })?;
+    }
     for table in tables {
         segment::drop_triggers(table, &functions)?;
     }

@@ -66,7 +66,7 @@ pub fn protect_segment(
     headers.push(header);
     add_triggers(relid, &Segment { headers, max_chains })?;
     let header = memory::remember(relid, max_chains, functions)?;
-    write_to_journal(relid, &header, since_unprotect)?;
+    write_to_journal(relid, &header, max_chains, since_unprotect)?;
     Ok((log, header.adopted))
 }
 
@@ -271,7 +271,12 @@ fn was_unprotected(relid: pg_sys::Oid, last: Option<&Header>) -> Result<bool, Er
     Ok(ended)
 }
 
-fn write_to_journal(relid: pg_sys::Oid, header: &Header, since_unprotect: bool) -> Result<(), Error> {
+fn write_to_journal(
+    relid: pg_sys::Oid,
+    header: &Header,
+    max_chains: Option<u32>,
+    since_unprotect: bool,
+) -> Result<(), Error> {
     let name = qualified(relid);
     let entry = |details| Entry {
         action: Action::Protect,
@@ -281,7 +286,12 @@ fn write_to_journal(relid: pg_sys::Oid, header: &Header, since_unprotect: bool) 
         reason: None,
         details,
     };
-    let mut details = json!({ "header": header.line(), "adopted": header.adopted });
+    let mut details = json!({
+        "header": header.line(),
+        "adopted": header.adopted,
+        "max_chains": max_chains,
+        "bounds": log::bounds(relid)?,
+    });
     let changed = if since_unprotect { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());
     let mut parts = changed.chunks(memory::CHANGES_PER_ENTRY);

@@ -3,7 +3,7 @@
 use super::adopted::Adopted;
 use super::guard_state;
 use super::index::{self, Key, Sum};
-use super::known::{self, Changes, Expected};
+use super::known::{self, Changes, Expected, Protection};
 use super::logs;
 use super::rows::{At, Subject};
 use crate::error::Error;
@@ -18,8 +18,9 @@ use notary_core::header::Header;
 use notary_core::id::LogId;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
+use serde_json::json;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Instant;
 
 /// What a check says, piece by piece, with the table it is about.
@@ -56,12 +57,28 @@ pub fn check(
     say: &mut dyn FnMut(&Said),
 ) -> Result<Report, Error> {
     let started = Instant::now();
-    let mut check = Check { functions, since, changes: None, present: HashMap::new(), report: Report::default(), say };
+    let mut check = Check {
+        functions,
+        since,
+        changes: None,
+        protections: BTreeMap::new(),
+        read: HashSet::new(),
+        headers: Vec::new(),
+        newest: None,
+        present: HashMap::new(),
+        report: Report::default(),
+        say,
+    };
     // Before the partitions are listed: one that comes meanwhile is no longer expected, and none can go.
-    let expected = match logs::log_id(root.oid(), functions).filter(|_| !root.is_partition()) {
+    let log = logs::log_id(root.oid(), functions);
+    let expected = match log.filter(|_| !root.is_partition()) {
         Some(log) => known::segments(log)?,
         None => BTreeMap::new(),
     };
+    if let Some(log) = log {
+        check.protections = known::protections(log)?;
+    }
+    check.report.log = log;
     for finding in guard_state::of_database()? {
         check.finding(root.oid(), None, finding);
     }
@@ -70,6 +87,7 @@ pub fn check(
         let rel = Rel::open(table, pg_sys::AccessShareLock);
         if !rel.is_table() {
             let detail = "pg_class says that the log is no table: its entries cannot be read".to_owned();
+            check.read.insert(table);
             check.finding(table, None, Finding::general(Problem::GuardOff, detail));
         } else if rel.is_partitioned() {
             check.partitioned(&rel)?;
@@ -78,8 +96,14 @@ pub fn check(
         }
     }
     for absent in expected.into_values() {
-        if !absent.table.is_some_and(|table| tables.contains(&table)) {
+        if !absent.table.is_some_and(|table| check.read.contains(&table)) {
             check.absent(root.oid(), &absent);
+        }
+    }
+    for table in tables {
+        let rel = Rel::open(table, pg_sys::AccessShareLock);
+        if rel.is_partitioned() {
+            check.columns_of_partitioned(&rel);
         }
     }
     let mut report = check.report;
@@ -99,6 +123,14 @@ struct Check<'a> {
     functions: &'a Functions,
     since: Option<i64>,
     changes: Option<Changes>,
+    /// What the journal says of the log's segments.
+    protections: BTreeMap<u32, Protection>,
+    /// The tables with rows that were looked at.
+    read: HashSet<pg_sys::Oid>,
+    /// The headers of the table that is being checked.
+    headers: Vec<Header>,
+    /// The newest header of the table with rows that was looked at last.
+    newest: Option<Header>,
     /// The segments whose headers were seen, and on which table first.
     present: HashMap<u32, pg_sys::Oid>,
     report: Report,
@@ -107,7 +139,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn finding(&mut self, table: pg_sys::Oid, segment: Option<u32>, finding: Finding) {
-        if self.changes.as_ref().is_some_and(|changes| changes.explain(segment, &finding)) {
+        if self.changes.as_ref().is_some_and(|changes| changes.explain(&self.headers, segment, &finding)) {
             let detail = format!("changed while the log was not protected ({}): {}", finding.problem, finding.detail);
             let notice = Notice::NotProtectedBetween;
             self.remark(table, Remark { notice, chain: finding.chain, seq: finding.seq, detail });
@@ -149,13 +181,61 @@ impl Check<'_> {
         for finding in guard_state::of_partitioned(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
         }
-        if let Ok(Some(Mark::Partitioned { log, .. })) = guard_state::mark(rel, self.functions) {
-            self.report.log.get_or_insert(log);
+        match guard_state::mark(rel, self.functions) {
+            Ok(Some(Mark::Partitioned { log, .. })) => {
+                self.belongs(rel, log);
+            }
+            Ok(Some(Mark::Segment(_))) => {
+                let detail = "pg_class says that the table is partitioned: its entries cannot be read".to_owned();
+                self.read.insert(rel.oid());
+                self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
+            }
+            Ok(None) | Err(_) => {}
+        }
+        Ok(())
+    }
+
+    /// All tables of a partition tree are of one log.
+    fn belongs(&mut self, rel: &Rel, log: LogId) {
+        let of = *self.report.log.get_or_insert(log);
+        if of != log && (rel.is_partition() || rel.is_partitioned()) {
+            let detail = format!("the table belongs to the log {log}, and the one that it is a part of is {of}");
+            self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
+        }
+    }
+
+    /// A partitioned table has the columns that its partitions' headers tell of, or queries do not show them.
+    fn columns_of_partitioned(&mut self, rel: &Rel) {
+        let Some(header) = self.newest.take() else { return };
+        for finding in guard_state::columns_of_partitioned(rel, &header) {
+            self.finding(rel.oid(), None, finding);
+        }
+        self.newest = Some(header);
+    }
+
+    /// The append trigger's max_chains and the partition's bounds against what the journal says of them. Bounds are
+    /// not shown: they may be values.
+    fn protection(&mut self, rel: &Rel, current: u32) -> Result<(), Error> {
+        let Some(Protection { bounds, max_chains }) = self.protections.remove(&current) else { return Ok(()) };
+        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions)
+            && json!(segment.max_chains) != max_chains
+        {
+            let now = crate::log::max_chains_argument(segment.max_chains);
+            let detail = format!("the append trigger has {now}, where the journal has {max_chains}");
+            self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
+        }
+        if json!(crate::log::bounds(rel.oid())?) != bounds {
+            let detail = "the partition's bounds, or those of a table above it, are not what notary.journal says: \
+                          queries do not find its rows"
+                .to_owned();
+            self.finding(rel.oid(), None, Finding::general(Problem::ForeignRows, detail));
         }
         Ok(())
     }
 
     fn segment(&mut self, rel: &Rel) -> Result<(), Error> {
+        self.headers.clear();
+        self.read.insert(rel.oid());
         for finding in guard_state::of_segment(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
         }
@@ -164,6 +244,10 @@ impl Check<'_> {
         };
         let Some(newest) = headers.last() else { return Ok(()) };
         let log = newest.log;
+        self.headers.clone_from(&headers);
+        self.belongs(rel, log);
+        self.protection(rel, newest.segment)?;
+        self.newest = Some(newest.clone());
         for header in &headers {
             let first = *self.present.entry(header.segment).or_insert_with(|| rel.oid());
             if first != rel.oid() {
@@ -172,7 +256,6 @@ impl Check<'_> {
                 self.finding(rel.oid(), Some(header.segment), Finding::general(Problem::HeaderChanged, detail));
             }
         }
-        self.report.log.get_or_insert(log);
         if self.changes.is_none() {
             self.changes = Some(Changes::of(log)?);
         }

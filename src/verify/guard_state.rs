@@ -231,6 +231,21 @@ pub fn columns(rel: &Rel, header: &Header) -> Vec<Finding> {
     findings
 }
 
+/// Columns that a partitioned table lacks, or has otherwise, and its partitions' header tells of.
+pub fn columns_of_partitioned(rel: &Rel, header: &Header) -> Vec<Finding> {
+    let columns = rel.columns();
+    let ours = NOTARY_COLUMNS.iter().map(|(name, type_name)| (*name, *type_name));
+    let theirs = header.columns.iter().map(|(name, type_name)| (name.as_str(), type_name.as_str()));
+    let wrong = ours.chain(theirs).filter(|(name, type_name)| {
+        let column = columns.iter().find(|c| c.name == *name);
+        column.is_none_or(|c| c.generated || relation::type_name(c.type_oid, c.typmod) != *type_name)
+    });
+    wrong
+        .map(|(name, _)| format!("column \"{name}\" of the partitions is missing or another one here"))
+        .map(|detail| Finding::general(Problem::ColumnChanged, detail))
+        .collect()
+}
+
 fn unexpected(column: &Column, header: &Header) -> Option<String> {
     let name = &column.name;
     if row::is_notary_column(name) {

@@ -3,11 +3,12 @@
 
 use crate::error::Error;
 use crate::journal;
+use crate::log::Functions;
 use crate::pg::relation::Rel;
 use crate::pg::{context, spi};
-use notary_core::Finding;
 use notary_core::header::Header;
 use notary_core::id::LogId;
+use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -51,15 +52,37 @@ pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
 }
 
 /// Changes that were made while a log was not protected, as the journal recorded them when protection began again.
+///
+/// An entry of the journal excuses nothing by itself: the protection that it tells of must be in the table's headers, an
+/// unprotect must stand before it, and what it names must be older.
 pub struct Changes {
-    known: HashSet<String>,
+    known: Vec<Excuse>,
     /// Entries that were cut from the ends of chains then.
     pub cut: Vec<CutEnd>,
+}
+
+struct Excuse {
+    /// The segment that began when the changes were found.
+    segment: u32,
+    /// Its header line; None where an entry only goes on with the list of another.
+    header: Option<String>,
+    places: HashSet<String>,
+}
+
+impl Excuse {
+    /// Does it speak of the table with these headers, and of a segment before its own?
+    fn is_for(&self, headers: &[Header], segment: Option<u32>) -> bool {
+        segment.is_some_and(|segment| segment < self.segment)
+            && headers
+                .iter()
+                .any(|h| h.segment == self.segment && self.header.as_ref().is_none_or(|line| *line == h.line()))
+    }
 }
 
 /// The entries `seq` to `to_seq` of a chain, which were its last.
 #[derive(Clone, Copy, Debug)]
 pub struct CutEnd {
+    /// The segment that the chain belongs to.
     pub segment: i64,
     pub chain: i64,
     pub seq: i64,
@@ -69,32 +92,40 @@ pub struct CutEnd {
 impl Changes {
     /// Reads the journal.
     pub fn of(log: LogId) -> Result<Self, Error> {
-        let mut changes = Self { known: HashSet::new(), cut: Vec::new() };
+        let mut changes = Self { known: Vec::new(), cut: Vec::new() };
         if !journal::exists()? {
             return Ok(changes);
         }
         let rows = as_superuser(|| {
             spi::rows(
-                "SELECT details -> 'changed' FROM notary.journal
-                 WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'changed'",
+                "SELECT segment, details ->> 'header', details -> 'changed' FROM notary.journal AS j
+                 WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'changed' AND EXISTS (
+                     SELECT FROM notary.journal AS before WHERE before.log = j.log AND before.action = 'unprotect'
+                     AND before.at <= j.at)",
                 &[log.to_string().into()],
-                |row| spi::get::<pgrx::JsonB>(row, 1),
+                |row| {
+                    let segment = spi::get::<i64>(row, 1)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
+                    let header = spi::get::<String>(row, 2)?;
+                    Ok((segment, header, spi::get::<pgrx::JsonB>(row, 3)?.map_or(Value::Null, |json| json.0)))
+                },
             )
         })?;
-        for list in rows.into_iter().flatten() {
-            for change in list.0.as_array().into_iter().flatten() {
-                if let Some(cut) = cut_end(change) {
-                    changes.cut.push(cut);
-                }
-                changes.known.insert(change.to_string());
-            }
+        for (segment, header, list) in rows {
+            let list = list.as_array().map_or(&[][..], Vec::as_slice);
+            changes.cut.extend(list.iter().filter_map(cut_end));
+            changes.known.push(Excuse { segment, header, places: list.iter().map(ToString::to_string).collect() });
         }
         Ok(changes)
     }
 
-    /// Is this finding such a change?
-    pub fn explain(&self, segment: Option<u32>, finding: &Finding) -> bool {
-        !self.known.is_empty() && self.known.contains(&fingerprint(segment, finding).to_string())
+    /// Is this finding, in a table with these headers, such a change?
+    pub fn explain(&self, headers: &[Header], segment: Option<u32>, finding: &Finding) -> bool {
+        let mut excuses = self.known.iter().filter(|excuse| excuse.is_for(headers, segment)).peekable();
+        if excuses.peek().is_none() || !is_pinned_down(finding) {
+            return false;
+        }
+        let place = fingerprint(segment, finding).to_string();
+        excuses.any(|excuse| excuse.places.contains(&place))
     }
 }
 
@@ -109,6 +140,11 @@ fn cut_end(change: &Value) -> Option<CutEnd> {
     })
 }
 
+/// Can the same finding, with other content, be told from this one? Not where no hash says what is there now.
+pub fn is_pinned_down(finding: &Finding) -> bool {
+    finding.chain.is_some() && (finding.found.is_some() || finding.problem == Problem::Missing)
+}
+
 /// What tells a finding from others, also later and elsewhere: no place in files, no names that can change.
 pub fn fingerprint(segment: Option<u32>, finding: &Finding) -> Value {
     json!({
@@ -119,6 +155,33 @@ pub fn fingerprint(segment: Option<u32>, finding: &Finding) -> Value {
         "problem": finding.problem.as_str(),
         "found": finding.found.map(|d| d.to_string()),
     })
+}
+
+/// What the journal says of a segment's protection besides its header.
+pub struct Protection {
+    /// `log::bounds` of the table then.
+    pub bounds: Value,
+    /// A number or null.
+    pub max_chains: Value,
+}
+
+/// The protections of a log's segments, the newest entry of each; what an entry does not say is not there.
+pub fn protections(log: LogId) -> Result<BTreeMap<u32, Protection>, Error> {
+    if !journal::exists()? {
+        return Ok(BTreeMap::new());
+    }
+    let sql = "SELECT segment, details FROM notary.journal
+               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'bounds' ORDER BY notary_time";
+    let rows = as_superuser(|| {
+        spi::rows(sql, &[log.to_string().into()], |row| {
+            Ok((spi::get::<i64>(row, 1)?, spi::get::<pgrx::JsonB>(row, 2)?))
+        })
+    })?;
+    let one = |(segment, details): (Option<i64>, Option<pgrx::JsonB>)| {
+        let (segment, mut details) = (u32::try_from(segment?).ok()?, details?.0);
+        Some((segment, Protection { bounds: details["bounds"].take(), max_chains: details["max_chains"].take() }))
+    };
+    Ok(rows.into_iter().filter_map(one).collect())
 }
 
 /// A segment that a log was given.
@@ -216,15 +279,25 @@ pub struct Lost {
 }
 
 /// Logs that the journal says are protected, less those whose uuid is among `present`.
-pub fn lost(present: &HashSet<LogId>) -> Result<Vec<Lost>, Error> {
+///
+/// Triggers are looked for once more in the statement that reads what is remembered: `present` was read before, and a log
+/// may have ended and begun again since.
+pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>, Error> {
     let here = journal::database()?;
-    let memory = "SELECT log::text, max(schema_name || '.' || table_name), bool_or(database = $1) FROM notary.segment
-                  WHERE ended_at IS NULL GROUP BY log";
-    let journaled = "SELECT log::text, max(relation), bool_or(details ->> 'database' = $1) FROM notary.journal AS j
-                     WHERE action IN ('protect', 'attest') AND log IS NOT NULL AND NOT EXISTS (
-                         SELECT FROM notary.journal AS later WHERE later.log = j.log
-                         AND later.action IN ('unprotect', 'forget') AND later.at > j.at)
-                     GROUP BY log";
+    let carried = "EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($2, $3)
+                   AND pg_catalog.position(tgargs, pg_catalog.convert_to(log::text, 'UTF8')) > 0)";
+    let memory = format!(
+        "SELECT log::text, max(schema_name || '.' || table_name), bool_or(database = $1) FROM notary.segment
+         WHERE ended_at IS NULL AND NOT {carried} GROUP BY log"
+    );
+    let journaled = format!(
+        "SELECT log::text, max(relation), bool_or(details ->> 'database' = $1) FROM notary.journal AS j
+         WHERE action IN ('protect', 'attest') AND log IS NOT NULL AND NOT EXISTS (
+             SELECT FROM notary.journal AS later WHERE later.log = j.log
+             AND later.action IN ('unprotect', 'forget') AND later.at > j.at) AND NOT {carried}
+         GROUP BY log"
+    );
+    let args = [here.as_str().into(), functions.append.into(), functions.refuse.into()];
     let read = |sql: &str, args: &[pgrx::datum::DatumWithOid<'_>]| {
         as_superuser(|| {
             spi::rows(sql, args, |row| {
@@ -238,9 +311,9 @@ pub fn lost(present: &HashSet<LogId>) -> Result<Vec<Lost>, Error> {
         let lost = all.entry(log.clone()).or_insert(Lost { log, name, here });
         lost.here |= here;
     };
-    read(memory, &[here.as_str().into()])?.into_iter().for_each(&mut note);
+    read(&memory, &args)?.into_iter().for_each(&mut note);
     if journal::exists()? {
-        read(journaled, &[here.as_str().into()])?.into_iter().for_each(&mut note);
+        read(&journaled, &args)?.into_iter().for_each(&mut note);
     }
     Ok(all.into_values().filter(|lost| lost.log.parse().is_ok_and(|log| !present.contains(&log))).collect())
 }

@@ -7,7 +7,7 @@ use crate::pg::index::{self, ChainIndex, Last};
 use crate::pg::relation::Rel;
 use crate::pg::results::datum;
 use crate::pg::row::NotaryColumns;
-use crate::pg::spi;
+use crate::pg::{context, spi};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::datum::TimestampWithTimeZone;
@@ -112,15 +112,16 @@ fn ends(rel: &Rel, headers: &[Header]) -> Ends {
     };
     let first = headers.first().map_or(1, |h| h.first_chain);
     let mut chains = ChainIndex::open(rel, oid, columns);
-    let Some(highest) = chains.highest_chain() else {
-        return ends;
-    };
-    for chain in i32::try_from(first).unwrap_or(1)..=highest {
+    // From one chain that is there to the next: numbers may have gaps, and somebody may have written any.
+    let mut before = i32::try_from(first).unwrap_or(1).saturating_sub(1);
+    while let Some(chain) = chains.next_chain(before) {
+        context::check_for_interrupts();
         if let Last::Entry(found) = chains.last(chain, u32::MAX) {
             ends.chains += 1;
             ends.entries = ends.entries.saturating_add(found.seq);
             ends.last = ends.last.max(found.time);
         }
+        before = chain;
     }
     ends
 }

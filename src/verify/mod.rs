@@ -229,6 +229,10 @@ type Checked = (Vec<(String, Report)>, Vec<String>);
 
 fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
     let targets = Targets::of(relid)?;
+    // To have checked nothing is not to have found nothing.
+    if let (true, Some(table)) = (targets.roots.is_empty(), targets.hidden.first()) {
+        return Err(Error::NoSelect { table: table.clone() });
+    }
     let mut reports = Vec::new();
     for root in &targets.roots {
         let Some(rel) = targets.open(*root)? else { continue };
@@ -243,6 +247,8 @@ struct Targets {
     roots: Vec<pg_sys::Oid>,
     /// Logs that should be here and are not, in words.
     lost: Vec<String>,
+    /// Logs that the caller may not read.
+    hidden: Vec<String>,
 }
 
 impl Targets {
@@ -268,19 +274,19 @@ impl Targets {
         if !log::is_log(&rel, &functions) && !is_known()? && !is_of_partitions() {
             return Err(Error::NotALog { table: rel.qualified() });
         }
-        Ok(Self { functions, roots: vec![relid], lost: Vec::new() })
+        Ok(Self { functions, roots: vec![relid], lost: Vec::new(), hidden: Vec::new() })
     }
 
     fn all(functions: Functions) -> Result<Self, Error> {
         let all = logs::roots(&functions)?;
         let present: HashSet<_> = all.iter().filter_map(|root| logs::log_id(*root, &functions)).collect();
         let (roots, hidden): (Vec<_>, Vec<_>) = all.into_iter().partition(|root| context::may_select(*root));
+        let hidden: Vec<_> = hidden.iter().map(|oid| Rel::open(*oid, pg_sys::AccessShareLock).qualified()).collect();
         if !hidden.is_empty() {
-            let names: Vec<_> = hidden.iter().map(|oid| Rel::open(*oid, pg_sys::AccessShareLock).qualified()).collect();
-            pgrx::warning!("not checked, for want of the SELECT privilege: {}", names.join(", "));
+            pgrx::warning!("not checked, for want of the SELECT privilege: {}", hidden.join(", "));
         }
         let mut lost = Vec::new();
-        for log in known::lost(&present)? {
+        for log in known::lost(&present, &functions)? {
             let words = format!(
                 "guard_off: log {} ({}) is protected by the journal, but no table here carries it",
                 log.log, log.name
@@ -295,7 +301,7 @@ impl Targets {
                 );
             }
         }
-        Ok(Self { functions, roots, lost })
+        Ok(Self { functions, roots, lost, hidden })
     }
 }
 
@@ -338,7 +344,7 @@ fn line(segment: pg_sys::Oid, chain: i32, seq: i64) -> String {
 fn visible_to_caller(rel: &Rel, chain: i32, seq: i64) -> Result<Option<crate::pg::heap::Tid>, Error> {
     // The whole-row test asks for SELECT on every column.
     let sql = format!(
-        "SELECT e.ctid, e IS NULL FROM ONLY {} AS e WHERE e.notary_chain = $1 AND e.notary_seq = $2",
+        "SELECT e.ctid, (e.*) IS NULL FROM ONLY {} AS e WHERE e.notary_chain = $1 AND e.notary_seq = $2",
         rel.qualified()
     );
     let tids = spi::rows(&sql, &[chain.into(), seq.into()], |row| spi::get::<pg_sys::ItemPointerData>(row, 1))?;

@@ -148,7 +148,8 @@ impl<V: Evidence> Walk<'_, V> {
             if self.chain.is_none() {
                 self.enter(group.chain);
             }
-            let after = next.as_ref().filter(|next| next.is_at(group.chain, group.seq + 1));
+            let after =
+                next.as_ref().filter(|next| group.seq.checked_add(1).is_some_and(|seq| next.is_at(group.chain, seq)));
             self.resolve(group, after.map_or(&[], |next| next.rows.as_slice()));
         }
         let goes_on = |chain: &Chain| next.as_ref().is_some_and(|next| next.chain == chain.number);

@@ -4,10 +4,13 @@
 //! shown as well, so that nobody is promised more.
 
 mod catalog;
+mod excuses;
 mod files;
 mod hidden;
 mod inside_values;
 mod owner;
+mod partitions;
+mod shown;
 mod superuser;
 
 use notary_tests::{Cluster, Database, fresh_db};

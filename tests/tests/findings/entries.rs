@@ -192,3 +192,11 @@ fn an_unreadable_value_is_one_finding_at_its_entry() {
     let found = findings(&mut client, "audit");
     assert!(found[0].detail.contains("missing chunk number 0"), "{found:#?}");
 }
+
+#[test]
+fn the_highest_seq_of_all_is_a_place_like_any_other() {
+    let sql = "UPDATE audit SET notary_seq = 9223372036854775807 WHERE id = 5; UPDATE audit SET notary_chain = 999 WHERE id = 2";
+    let db = five("highest");
+    behind_the_guard(&db, &[sql]);
+    assert_found(&mut db.client(), "audit", &["value_changed 1/2", "value_changed 1/5"]);
+}

@@ -4,6 +4,9 @@ use crate::{SECRET, five};
 use notary_tests::verdict::{assert_found, behind_the_guard, findings, short};
 use notary_tests::{Cluster, err, fresh_db, shared};
 use postgres::Client;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 const ANSWER: &str = "SELECT intact, entries, chains, findings, first_finding, scope FROM notary.verify('audit')";
 
@@ -285,4 +288,92 @@ fn settings_of_the_session_do_not_matter() {
         .unwrap();
     assert_found(&mut client, "public.audit", &[]);
     assert!(shared().log_contents().lines().all(|line| !line.contains("PANIC")));
+}
+
+#[test]
+fn a_chain_of_any_number_does_not_keep_notary_logs_from_ending() {
+    let db = five("far_chain");
+    behind_the_guard(&db, &["UPDATE audit SET notary_chain = 2147483647 WHERE id = 5"]);
+    let mut client = db.client();
+    client.batch_execute("SET statement_timeout = '10s'").unwrap();
+    assert_eq!(
+        client.query_one("SELECT chains FROM notary.logs WHERE log = 'audit'::regclass", &[]).unwrap().get::<_, i32>(0),
+        2
+    );
+}
+
+#[test]
+fn a_log_that_ends_and_begins_again_is_never_called_lost() {
+    let db = fresh_db("cycling");
+    let mut client = db.client();
+    client.batch_execute("CREATE TABLE cycling (i int); SELECT notary.protect('cycling')").unwrap();
+    // Other logs, so that a check of all takes its time.
+    for i in 0..30 {
+        client.batch_execute(&format!("CREATE TABLE log_{i} (i int); SELECT notary.protect('log_{i}')")).unwrap();
+    }
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut client = db.client();
+            client.batch_execute("SET client_min_messages = error").unwrap();
+            while !done.load(Ordering::Relaxed) {
+                client.batch_execute("SELECT notary.unprotect('cycling', 'a test')").unwrap();
+                client.batch_execute("SELECT notary.protect('cycling')").unwrap();
+            }
+        });
+        let until = Instant::now() + Duration::from_secs(5);
+        while Instant::now() < until {
+            let wrong = client.query("SELECT first_finding FROM notary.verify() WHERE NOT intact", &[]);
+            let wrong: Vec<String> = wrong.unwrap().iter().map(|row| row.get(0)).collect();
+            if !wrong.is_empty() {
+                done.store(true, Ordering::Relaxed);
+            }
+            assert!(wrong.is_empty(), "{wrong:?}");
+        }
+        done.store(true, Ordering::Relaxed);
+    });
+}
+
+#[test]
+fn a_check_of_nothing_is_no_check() {
+    let db = five("nothing_checked");
+    let nobody = db.role("nobody");
+    let mut client = db.client_as(&nobody);
+    for function in ["assert_intact", "attest"] {
+        let error = err(client.batch_execute(&format!("SELECT notary.{function}()")));
+        assert_eq!(error.code, "42501", "{function}: {error}");
+        assert!(!error.hint.is_empty(), "{error}");
+    }
+    assert_eq!(client.query("SELECT FROM notary.verify()", &[]).unwrap().len(), 0);
+}
+
+#[test]
+fn line_wants_all_columns_whatever_they_are_called() {
+    let db = fresh_db("line_columns");
+    let reader = db.role("reader");
+    db.client()
+        .batch_execute(&format!(
+            "CREATE TABLE audit (e int, secret text); SELECT notary.protect('audit'); INSERT INTO audit VALUES (1, '{SECRET}');
+             GRANT SELECT (e, ctid, notary_chain, notary_seq, tableoid) ON audit TO \"{reader}\""
+        ))
+        .unwrap();
+    let error = err(db.client_as(&reader).query("SELECT notary.line('audit', 1, 1)", &[]));
+    assert_eq!(error.code, "42501", "{error}");
+}
+
+#[test]
+fn line_can_be_asked_for_in_a_query_over_a_large_log() {
+    let db = fresh_db("line_parallel");
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "CREATE TABLE audit (id int, what text); SELECT notary.protect('audit');
+             INSERT INTO audit SELECT i, repeat('x', 60) FROM generate_series(1, 20000) AS i; ANALYZE audit;
+             SET parallel_setup_cost = 0; SET parallel_tuple_cost = 0; SET min_parallel_table_scan_size = 0",
+        )
+        .unwrap();
+    let plan = client.query("EXPLAIN SELECT id FROM audit WHERE id = 77", &[]).unwrap();
+    assert!(plan.iter().any(|row| row.get::<_, String>(0).contains("Gather")), "without the function it is parallel");
+    let line = client.query_one("SELECT notary.line(tableoid, notary_chain, notary_seq) FROM audit WHERE id = 77", &[]);
+    assert!(line.unwrap().get::<_, String>(0).contains("\"seq\":77,"));
 }

@@ -253,3 +253,19 @@ fn max_chains_holds_for_new_partitions() {
     }
     assert_intact(&mut client, "t", 2);
 }
+
+#[test]
+fn a_partition_that_generates_what_is_inserted_elsewhere_is_refused() {
+    let db = fresh_db("partitions_generated");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int, b text) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         SELECT notary.protect('t'); CREATE TABLE t2 (LIKE t1); ALTER TABLE t2 DROP COLUMN b;
+         ALTER TABLE t2 ADD COLUMN b text GENERATED ALWAYS AS ('q') STORED",
+    );
+    let error = refused(&mut client, "ALTER TABLE t ATTACH PARTITION t2 FOR VALUES IN (2)");
+    // PostgreSQL 16 and later refuse it themselves.
+    let words = ["Its column \"b\" is generated, and that of public.t is not.", "generated column"];
+    assert!(words.iter().any(|w| error.detail.contains(w) || error.message.contains(w)), "{error}");
+}

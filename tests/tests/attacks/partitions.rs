@@ -1,0 +1,91 @@
+//! 28: catalogs of a partitioned log edited so that queries show other rows than there are.
+
+use notary_tests::verdict::{assert_found, behind_the_guard, findings};
+use notary_tests::{Database, fresh_db};
+
+fn partitioned(name: &str) -> Database<'static> {
+    let db = fresh_db(name);
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (id int, what text) PARTITION BY RANGE (id);
+             CREATE TABLE low PARTITION OF audit FOR VALUES FROM (0) TO (10);
+             CREATE TABLE high PARTITION OF audit FOR VALUES FROM (10) TO (20);
+             SELECT notary.protect('audit');
+             INSERT INTO audit (id, what) SELECT i, 'entry ' || i FROM generate_series(1, 15) AS i",
+        )
+        .unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    db
+}
+
+#[track_caller]
+fn found(name: &str, sql: &str, expected: &[&str], words: &str) {
+    let db = partitioned(name);
+    behind_the_guard(&db, &[sql]);
+    let mut client = db.client();
+    assert_found(&mut client, "audit", expected);
+    assert!(findings(&mut client, "audit")[0].detail.contains(words), "{words}");
+}
+
+#[test]
+fn a28_bounds_of_a_partition() {
+    for (name, bound) in [("other", "(SELECT relpartbound FROM pg_class WHERE relname = 'high')"), ("none", "NULL")] {
+        let sql = format!("UPDATE pg_class SET relpartbound = {bound} WHERE relname = 'low'");
+        found(&format!("a28_bound_{name}"), &sql, &["foreign_rows"], "bounds");
+    }
+}
+
+#[test]
+fn a28_the_key_of_a_partitioned_table() {
+    let sql = "UPDATE pg_partitioned_table SET partstrat = 'l' WHERE partrelid = 'audit'::regclass";
+    found("a28_key", sql, &["foreign_rows", "foreign_rows"], "a table above it");
+}
+
+#[test]
+fn a28_a_partition_that_is_said_to_have_partitions() {
+    let sql = "INSERT INTO pg_partitioned_table SELECT 'low'::regclass, partstrat, partnatts, partdefid, partattrs, partclass,
+            partcollation, partexprs FROM pg_partitioned_table WHERE partrelid = 'audit'::regclass;
+        UPDATE pg_class SET relkind = 'p' WHERE relname = 'low'";
+    found("a28_inner", sql, &["guard_off"], "its entries cannot be read");
+}
+
+#[test]
+fn a28_a_column_that_only_the_partitions_have() {
+    let sql = "UPDATE pg_attribute SET attisdropped = true WHERE attrelid = 'audit'::regclass AND attname = 'what'";
+    found("a28_column", sql, &["column_changed"], "\"what\"");
+}
+
+#[test]
+fn a28_a_partition_of_another_log() {
+    let db = partitioned("a28_stranger");
+    db.client()
+        .batch_execute("CREATE TABLE other (id int, what text); SELECT notary.protect('other'); INSERT INTO other VALUES (16, 'forged')")
+        .unwrap();
+    behind_the_guard(
+        &db,
+        &["INSERT INTO pg_inherits VALUES ('other'::regclass, 'audit'::regclass, 1, false);
+           UPDATE pg_class SET relispartition = true, relpartbound = (SELECT relpartbound FROM pg_class WHERE relname = 'high')
+           WHERE relname = 'other'"],
+    );
+    let mut client = db.client();
+    let said = findings(&mut client, "audit");
+    assert!(said.iter().any(|f| f.what == "header_changed" && f.detail.contains("belongs to the log")), "{said:#?}");
+}
+
+#[test]
+fn a28_another_limit_on_chains() {
+    let db = fresh_db("a28_limit");
+    db.client()
+        .batch_execute("CREATE TABLE audit (id int); SELECT notary.protect('audit', 1); INSERT INTO audit VALUES (1)")
+        .unwrap();
+    let change = |from: &str, to: &str| {
+        format!(
+            "UPDATE pg_trigger SET tgargs = decode(replace(encode(tgargs, 'hex'), encode('{from}', 'hex'), encode('{to}', 'hex')), 'hex')
+             WHERE tgrelid = 'audit'::regclass AND tgname = '~notary_append'"
+        )
+    };
+    behind_the_guard(&db, &[&change("max_chains=1", "max_chains=unlimited")]);
+    let mut client = db.client();
+    assert_found(&mut client, "audit", &["guard_off"]);
+    assert!(findings(&mut client, "audit")[0].detail.contains("max_chains=unlimited"));
+}
