@@ -25,26 +25,26 @@ CREATE FUNCTION notary.assert_intact(log regclass DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'assert_intact_wrapper';
-COMMENT ON FUNCTION notary.assert_intact(regclass) IS 'Checks a log, or all that the caller may read, and raises XX001 (data_corrupted) when one is not intact: for cron and CI.';
+COMMENT ON FUNCTION notary.assert_intact(regclass) IS 'Checks a log, or all that the caller may read, and raises XX001 (data_corrupted) when one is not intact: for cron and CI. Errors besides: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log.';
 
 CREATE FUNCTION notary.attest(log regclass DEFAULT NULL) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'attest_wrapper';
-COMMENT ON FUNCTION notary.attest(regclass) IS 'Checks a log, or all that the caller may read, and writes the answer to notary.journal; true when all is intact. Errors as for notary.verify.';
+COMMENT ON FUNCTION notary.attest(regclass) IS 'Checks a log, or all that the caller may read, and writes the answer to notary.journal; true when all is intact. Errors: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log or no journal yet, 25006 a read-only transaction.';
 
 CREATE FUNCTION notary.damage(log regclass) RETURNS SETOF jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_damage';
 REVOKE ALL ON FUNCTION notary.damage(regclass) FROM PUBLIC;
-COMMENT ON FUNCTION notary.damage(regclass) IS 'Internal: the findings as notary.journal records them.';
+COMMENT ON FUNCTION notary.damage(regclass) IS 'Internal: the findings as notary.journal records them, one JSON object each with segment, chain, seq, to_seq, problem and found (the hash of what is there). Superusers only. Errors as for notary.findings.';
 
 CREATE FUNCTION notary.line(segment regclass, chain integer, seq bigint) RETURNS text
     LANGUAGE c STABLE PARALLEL UNSAFE STRICT
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'line_wrapper';
-COMMENT ON FUNCTION notary.line(regclass, integer, bigint) IS 'The canonical line of an entry, whose SHA-256 is its hash: SELECT notary.line(tableoid, notary_chain, notary_seq) FROM the_log WHERE … works on plain and partitioned logs. With the caller''s rights and row-level security. Errors: P0002 no such entry or not visible to the caller, 42501 no SELECT privilege on all columns.';
+COMMENT ON FUNCTION notary.line(regclass, integer, bigint) IS 'The canonical line of an entry, whose SHA-256 is its hash: SELECT notary.line(tableoid, notary_chain, notary_seq) FROM the_log WHERE … works on plain and partitioned logs. With the caller''s rights and row-level security. Errors: P0002 no such entry or not visible to the caller, 42501 no SELECT privilege on all columns, 55000 not a log, XX001 a stored value that contradicts itself.';
 
 CREATE FUNCTION notary.log_list()
     RETURNS TABLE (log regclass, uuid uuid, segments integer, chains integer, entries bigint, last_entry timestamptz,
@@ -52,7 +52,7 @@ CREATE FUNCTION notary.log_list()
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_log_list';
-COMMENT ON FUNCTION notary.log_list() IS 'What the view notary.logs shows.';
+COMMENT ON FUNCTION notary.log_list() IS 'What the view notary.logs shows: a row for each log that the current user may read.';
 
 CREATE VIEW notary.logs AS SELECT * FROM notary.log_list();
 GRANT SELECT ON notary.logs TO PUBLIC;

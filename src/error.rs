@@ -143,6 +143,8 @@ pub enum Error {
     Installation {
         /// What.
         message: String,
+        /// The facts.
+        detail: String,
         /// The next step.
         hint: String,
     },
@@ -268,7 +270,7 @@ impl Error {
             Self::NotUtf8 => parts(
                 Code::ERRCODE_CHARACTER_NOT_IN_REPERTOIRE,
                 "a value is not valid UTF-8".into(),
-                String::new(),
+                "Lines are hashed as UTF-8, so that every reader gets the same bytes.".into(),
                 "The row cannot be a line of a log; correct the value.".into(),
             ),
             Self::LineTooLong => parts(
@@ -280,7 +282,7 @@ impl Error {
             Self::DamagedValue { column, why } => parts(
                 Code::ERRCODE_DATA_CORRUPTED,
                 format!("column \"{column}\": {why}"),
-                String::new(),
+                "What is stored contradicts itself, so that no line can be made of it.".into(),
                 "Keep the server's files and logs as they are.".into(),
             ),
             Self::ValuesSupplied { table, column } => parts(
@@ -351,8 +353,8 @@ impl Error {
                 "SELECT * FROM notary.findings(log) shows every finding. Keep the server's files and logs as they are."
                     .into(),
             ),
-            Self::Installation { message, hint } => {
-                parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, String::new(), hint)
+            Self::Installation { message, detail, hint } => {
+                parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, detail, hint)
             }
             Self::NoEntry { table, chain, seq } => parts(
                 Code::ERRCODE_NO_DATA_FOUND,
@@ -364,7 +366,7 @@ impl Error {
                 Code::ERRCODE_INTERNAL_ERROR,
                 "pg_notary could not read or write its own tables".into(),
                 message,
-                String::new(),
+                "This should not happen: keep the server log, which has the statement, and report it.".into(),
             ),
         }
     }

@@ -50,6 +50,7 @@ fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let Some(mut row) = Insert::new(fcinfo, buffers.values, buffers.nulls) else {
         Error::Installation {
             message: "notary.append() was not called as a BEFORE INSERT row trigger".into(),
+            detail: "It chains rows that are being inserted into a log.".into(),
             hint: "Use notary.protect(table) to make a table a log.".into(),
         }
         .raise()

@@ -72,8 +72,8 @@ fn guard_rewrite(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 fn not_called_as(function: &str, what: &str) -> ! {
     Error::BadArgument {
         message: format!("{function} is not called as {what}"),
-        detail: String::new(),
-        hint: "notary.protect makes what calls it.".into(),
+        detail: "It guards logs, and is no use by itself.".into(),
+        hint: "The extension's script and notary.protect make what calls it.".into(),
     }
     .raise()
 }

@@ -190,6 +190,7 @@ fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
     }
     Err(Error::Installation {
         message: "notary.journal cannot be unprotected while there are other logs".into(),
+        detail: "What is done to them must be written to it.".into(),
         hint: "Unprotect them first: SELECT notary.unprotect(log, 'why') FROM notary.logs WHERE log <> \
                'notary.journal'::regclass"
             .into(),
@@ -257,16 +258,15 @@ fn header_lines(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
 fn functions() -> Result<Functions, Error> {
     Functions::find().ok_or_else(|| Error::Installation {
         message: "the trigger functions notary.append() and notary.refuse() are missing".into(),
-        hint: "Someone damaged the installation; DROP EXTENSION is refused while logs exist, so restore the functions \
-               from the extension's script."
-            .into(),
+        detail: "Someone damaged the installation: DROP EXTENSION is refused while logs exist.".into(),
+        hint: "Make the functions again as the extension's script does.".into(),
     })
 }
 
 fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {
     value.ok_or_else(|| Error::BadArgument {
         message: format!("{name} must not be NULL"),
-        detail: String::new(),
+        detail: format!("It is {what}."),
         hint: format!("Name {what}."),
     })
 }

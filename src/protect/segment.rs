@@ -319,6 +319,7 @@ fn qualified(relid: pg_sys::Oid) -> String {
 pub fn new_log() -> Result<LogId, Error> {
     let mut bytes = context::random_bytes().ok_or_else(|| Error::Installation {
         message: "the server has no random bytes".into(),
+        detail: "A log's uuid is made of random bytes.".into(),
         hint: "Check the server's source of randomness.".into(),
     })?;
     // A version 4 uuid (RFC 9562).

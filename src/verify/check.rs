@@ -398,6 +398,7 @@ impl Check<'_> {
         let mut subject = Subject::new(rel, at, writer, &segments, &snapshot, self.since);
         let key = Key::new().ok_or_else(|| Error::Installation {
             message: "the server has no random bytes".into(),
+            detail: "A check compares sums under a key of its own.".into(),
             hint: "Check the server's source of randomness.".into(),
         })?;
         let mut sum = Sum::default();

@@ -135,7 +135,7 @@ fn each_said(
     let Some(relid) = argument::<pg_sys::Oid>(fcinfo, 0) else {
         Error::BadArgument {
             message: "log must not be NULL".into(),
-            detail: String::new(),
+            detail: "It is the log to check.".into(),
             hint: "Name a log; SELECT * FROM notary.verify() checks all.".into(),
         }
         .raise()
@@ -190,6 +190,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
     if !journal::exists()? {
         return Err(Error::Installation {
             message: "there is no journal yet".into(),
+            detail: "The answer would be written to notary.journal.".into(),
             hint: "The first notary.protect makes it.".into(),
         });
     }
@@ -316,7 +317,7 @@ fn results(fcinfo: pg_sys::FunctionCallInfo) -> Results {
     Results::begin(fcinfo).unwrap_or_else(|| {
         Error::BadArgument {
             message: "a set-returning function was called where no set is accepted".into(),
-            detail: String::new(),
+            detail: "It answers with rows.".into(),
             hint: "Call it in FROM: SELECT * FROM notary.verify().".into(),
         }
         .raise()

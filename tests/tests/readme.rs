@@ -234,7 +234,7 @@ fn the_reference_has_every_view_table_and_column() {
         );
         assert_documented("columns", column(&db, &columns));
     }
-    for function in ["verify", "findings"] {
+    for function in ["verify", "findings", "notices"] {
         let columns =
             format!("SELECT unnest(proargnames[pronargs + 1:]) FROM pg_proc WHERE oid = 'notary.{function}'::regproc");
         assert_documented("result columns", column(&db, &columns));
@@ -288,4 +288,19 @@ fn the_library_s_version_is_the_one_that_the_changelog_begins_with() {
     let db = fresh_db("readme_version");
     let version = db.value("SELECT extversion FROM pg_extension WHERE extname = 'pg_notary'");
     assert_eq!(newest.split_whitespace().next(), Some(version.as_str()));
+}
+
+#[test]
+fn the_check_and_the_write_path_do_not_know_of_one_another() {
+    let sources = |room: &str| -> Vec<(String, String)> {
+        let files = fs::read_dir(top().join("src").join(room)).unwrap().map(|file| file.unwrap().path());
+        files.map(|file| (file.display().to_string(), fs::read_to_string(file).unwrap())).collect()
+    };
+    for (room, other) in [("verify", "append"), ("append", "verify"), ("guard", "append"), ("guard", "verify")] {
+        let sources = sources(room);
+        assert!(sources.len() > 1);
+        for (file, text) in sources {
+            assert!(!text.contains(&format!("crate::{other}")), "{file} imports {other}");
+        }
+    }
 }

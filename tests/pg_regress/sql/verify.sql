@@ -19,6 +19,9 @@ SELECT notary.line('app_audit', 1, 1000);
 -- A superuser goes round the guard.
 UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'app_audit'::regclass AND tgname LIKE '~%';
 SELECT problem, detail FROM notary.findings('app_audit');
+SELECT notary.assert_intact('app_audit');
+SELECT jsonb_object_keys(d) FROM notary.damage('app_audit') AS d LIMIT 6;
+SELECT count(*) = (SELECT count(*) FROM notary.logs) AS same FROM notary.log_list();
 \c -
 SET client_min_messages = warning;
 UPDATE app_audit SET secret = 'forged' WHERE id = 3;

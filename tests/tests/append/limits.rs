@@ -25,6 +25,24 @@ fn a_value_of_tens_of_megabytes_is_chained_and_verified() {
 }
 
 #[test]
+fn values_of_hundreds_of_megabytes_are_adopted_chained_and_verified() {
+    let db = fresh_db("limits_huge");
+    let mut client = db.client();
+    let values = "VALUES (1, repeat('0123456789', 20000000), NULL), (2, NULL, decode(repeat('00ff', 50000000), 'hex'))";
+    run(
+        &mut client,
+        &format!(
+            "CREATE TABLE t (a int, b text, c bytea); INSERT INTO t {values}; SELECT notary.protect('t'); INSERT INTO t {values}"
+        ),
+    );
+    assert_sound(&mut client, "t", 4);
+    let lines = "SELECT string_agg(length(notary.line(tableoid, notary_chain, notary_seq)) / 1000000 || ' ' ||
+            (sha256(convert_to(notary.line(tableoid, notary_chain, notary_seq), 'UTF8')) = notary_hash), ', ' ORDER BY a, notary_seq)
+        FROM t";
+    assert_eq!(texts(&mut client, lines), ["200 true, 200 true, 200 true, 200 true"]);
+}
+
+#[test]
 fn a_line_above_the_limit_is_refused_and_the_next_row_goes_in() {
     let db = fresh_db("limits_line");
     let mut client = db.client();

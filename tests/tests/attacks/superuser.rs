@@ -226,6 +226,51 @@ fn a40_the_journal_edited() {
 }
 
 #[test]
+fn a24_triggers_that_never_fire_or_call_something_else() {
+    let db = five("a24_when");
+    db.client()
+        .batch_execute(
+            "CREATE TABLE other (id int); CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+             CREATE TRIGGER never BEFORE INSERT ON other FOR EACH ROW WHEN (false) EXECUTE FUNCTION nothing()",
+        )
+        .unwrap();
+    for set in [
+        "tgqual = (SELECT tgqual FROM pg_trigger WHERE tgname = 'never')",
+        "tgfoid = 'notary.refuse'::regproc",
+        "tgfoid = 'nothing'::regproc",
+    ] {
+        let sql =
+            format!("UPDATE pg_trigger SET {set} WHERE tgrelid = 'audit'::regclass AND tgname = '~notary_append'");
+        let back = "UPDATE pg_trigger SET tgqual = NULL, tgfoid = 'notary.append'::regproc
+            WHERE tgrelid = 'audit'::regclass AND tgname = '~notary_append'";
+        behind_the_guard(&db, &[&sql]);
+        let found = findings(&mut db.client(), "audit");
+        assert!(
+            found.iter().any(|f| f.what == "guard_off" && f.detail.contains("~notary_append")),
+            "{set}: {found:#?}"
+        );
+        behind_the_guard(&db, &[back]);
+    }
+    assert_found(&mut db.client(), "audit", &[]);
+}
+
+#[test]
+fn a35_n_everything_hashed_again_after_an_edit() {
+    let db = five("a35");
+    behind_the_guard(
+        &db,
+        &[
+            "UPDATE audit SET what = 'forged' WHERE id = 2",
+            "DO $$ BEGIN FOR i IN 2..5 LOOP
+                 UPDATE audit SET notary_prev = (SELECT notary_hash FROM audit WHERE notary_seq = i - 1) WHERE notary_seq = i;
+                 UPDATE audit SET notary_hash = sha256(convert_to(notary.line('audit', 1, i), 'UTF8')) WHERE notary_seq = i;
+             END LOOP; END $$",
+        ],
+    );
+    assert_found(&mut db.client(), "audit", &[]);
+}
+
+#[test]
 fn a40_the_journal_dropped_takes_no_finding_away() {
     let db = five("a40_dropped");
     behind_the_guard(&db, &["DROP TABLE notary.journal", "UPDATE audit SET what = 'forged' WHERE id = 3"]);

@@ -39,6 +39,8 @@ fn an_ordinary_user_notices_nothing() {
         "DROP TABLE IF EXISTS nowhere.nothing, nothing; DROP INDEX IF EXISTS nothing; DROP FUNCTION IF EXISTS nothing(int)",
         "CREATE TABLE mine.refers (id int); CREATE MATERIALIZED VIEW mine.m AS SELECT count(*) FROM app",
         "REFRESH MATERIALIZED VIEW mine.m",
+        "CREATE UNIQUE INDEX ON mine.m (count); REFRESH MATERIALIZED VIEW CONCURRENTLY mine.m",
+        "CREATE EXTENSION hstore SCHEMA mine; CREATE TABLE mine.h (h mine.hstore); DROP EXTENSION hstore CASCADE",
         "ALTER SCHEMA mine RENAME TO still_mine",
         "ALTER TYPE still_mine.f SET SCHEMA public; DROP TYPE public.f",
         "DROP SCHEMA still_mine CASCADE",

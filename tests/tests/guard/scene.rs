@@ -154,6 +154,31 @@ impl Scene {
             }
         }
         assert!(failures.is_empty(), "\n{failures}");
+        // What is allowed makes no finding either.
+        for log in ["app", "part"] {
+            let there = format!("SELECT count(*) FROM notary.logs WHERE log = to_regclass('{log}')");
+            if self.db.value(&there) == "1" {
+                notary_tests::verdict::assert_found(&mut self.session(true), log, &[]);
+                let guard = format!("SELECT guard FROM notary.logs WHERE log = '{log}'::regclass");
+                assert_eq!(self.db.value(&guard), "complete");
+            }
+        }
+    }
+
+    /// Makes each attempt as a role that was granted everything on the logs, and as one that was granted nothing.
+    pub fn refuses_other_roles(&self, attempts: &[Attempt]) {
+        let (granted, stranger) = (self.db.role("granted"), self.db.role("stranger"));
+        let mut client = self.session(true);
+        run(&mut client, &format!("GRANT ALL ON ALL TABLES IN SCHEMA public TO \"{granted}\""));
+        let before = self.db.value(STATE);
+        for attempt in attempts.iter().filter(|attempt| !attempt.privileged) {
+            let error = notary_tests::err(self.db.client_as(&granted).batch_execute(attempt.sql));
+            let refused = error.code == "55000" && error.hint.contains("notary.unprotect");
+            assert!(refused && error.message.contains(attempt.says), "{}: {error}", attempt.sql);
+            let error = notary_tests::err(self.db.client_as(&stranger).batch_execute(attempt.sql));
+            assert!(["42501", "55000"].contains(&error.code.as_str()), "{}: {error}", attempt.sql);
+        }
+        assert_eq!(self.db.value(STATE), before);
     }
 }
 

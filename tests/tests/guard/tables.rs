@@ -4,7 +4,15 @@ use crate::scene::{Scene, no, run, superuser_only};
 
 #[test]
 fn changing_statements() {
-    Scene::new("guard_changes").refuses(&[
+    let scene = Scene::new("guard_changes");
+    run(
+        &mut scene.session(false),
+        "CREATE TABLE front (id int); CREATE RULE changes AS ON INSERT TO front DO INSTEAD UPDATE app SET note = 'x' WHERE id = NEW.id;
+         CREATE RULE removes AS ON DELETE TO front DO ALSO DELETE FROM part",
+    );
+    let attempts = [
+        no("INSERT INTO front VALUES (1)", "UPDATE"),
+        no("DELETE FROM front", "DELETE"),
         no("UPDATE app SET note = 'x'", "UPDATE"),
         no("UPDATE app SET note = 'x' WHERE false", "UPDATE"),
         no("UPDATE app SET notary_hash = notary_hash", "UPDATE"),
@@ -34,7 +42,9 @@ fn changing_statements() {
         superuser_only("DELETE FROM notary.journal", "DELETE"),
         superuser_only("UPDATE notary.journal SET reason = 'x'", "UPDATE"),
         superuser_only("TRUNCATE notary.journal", "TRUNCATE"),
-    ]);
+    ];
+    scene.refuses(&attempts);
+    scene.refuses_other_roles(&attempts);
 }
 
 #[test]

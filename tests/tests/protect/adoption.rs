@@ -60,7 +60,7 @@ fn no_trigger_or_rule_fires_and_no_event_trigger_of_the_owners_sees_rows() {
              'BEGIN INSERT INTO seen VALUES (TG_NAME || TG_OP || TG_LEVEL); IF TG_LEVEL = ''ROW'' THEN RETURN NULL; END IF; RETURN NEW; END'",
     );
     for (when, level) in [("BEFORE", "ROW"), ("AFTER", "ROW"), ("BEFORE", "STATEMENT"), ("AFTER", "STATEMENT")] {
-        for enable in ["", "ALWAYS"] {
+        for enable in ["", "ALWAYS", "REPLICA"] {
             let name = format!("a_{when}_{level}_{enable}").to_lowercase();
             run(
                 &mut client,
@@ -71,6 +71,13 @@ fn no_trigger_or_rule_fires_and_no_event_trigger_of_the_owners_sees_rows() {
             );
         }
     }
+    run(
+        &mut client,
+        "CREATE RULE also AS ON UPDATE TO seen DO ALSO NOTHING;
+         CREATE FUNCTION see_rewrite() RETURNS event_trigger LANGUAGE plpgsql AS
+             'BEGIN INSERT INTO seen VALUES (TG_EVENT || (SELECT count(*) FROM t WHERE c IS NOT NULL)); END';
+         CREATE EVENT TRIGGER see_rewrite ON table_rewrite EXECUTE FUNCTION see_rewrite()",
+    );
     run(&mut client, "SELECT notary.protect('t')");
     assert_eq!(texts(&mut client, "SELECT * FROM seen"), Vec::<String>::new());
     assert_eq!(texts(&mut client, "SELECT count(*) || ' ' || sum(b) FROM t"), ["10 110"]);

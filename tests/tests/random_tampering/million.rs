@@ -4,6 +4,7 @@ use notary_tests::verdict::{assert_found, behind_the_guard};
 use notary_tests::{Database, SqlError, fresh_db};
 use postgres::Client;
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -32,6 +33,7 @@ fn a_million_entries_with_three_things_wrong_give_three_findings() {
     let chains: i32 = answer.get(2);
     assert!((1..=2).contains(&chains));
     checked_in_bounded_memory(&db);
+    a_long_check_tells_how_far_it_is(&db);
     // At places that do not depend on which session was the first.
     let row = |chain: i32, seq: i64| format!("notary_chain = {chain} AND notary_seq = {seq}");
     behind_the_guard(
@@ -89,4 +91,31 @@ fn checked_in_bounded_memory(db: &Database<'_>) {
     println!("memory of a check: {} KiB in order, {} KiB shuffled", ordered / 1024, shuffled / 1024);
     // A million hashes alone are 32 MB.
     assert!(ordered < 8 * MIB && shuffled < 32 * MIB, "{ordered} bytes in order, {shuffled} shuffled");
+}
+
+/// A check that is held up for longer than the five seconds between two notices.
+#[track_caller]
+fn a_long_check_tells_how_far_it_is(db: &Database<'_>) {
+    let (mut client, notices) = db.client_with_notices("postgres");
+    let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
+    };
+    thread::scope(|scope| {
+        let check = scope
+            .spawn(|| client.query_one("SELECT intact FROM notary.verify('million')", &[]).unwrap().get::<_, bool>(0));
+        let busy = format!("SELECT count(*) FROM pg_locks WHERE pid = {pid} AND relation = 'million'::regclass");
+        while db.value(&busy) == "0" {
+            thread::yield_now();
+        }
+        // It has begun to hash by then, and is not through.
+        thread::sleep(Duration::from_millis(200));
+        signal("-STOP");
+        thread::sleep(Duration::from_secs(6));
+        signal("-CONT");
+        assert!(check.join().unwrap());
+    });
+    let said = notices.take();
+    let first = said.first().unwrap_or_else(|| panic!("a check of six seconds says nothing"));
+    assert!(first.starts_with("NOTICE: verifying public.million: hashing ") && first.ends_with(" pages)"), "{said:?}");
 }
