@@ -64,6 +64,7 @@ core-test: ## Tests of the pure core, without a server
 	cargo test -p notary-core
 
 server-test: stage ## Tests against a server; TEST=name runs one file of tests/tests
+	$(if $(filter-out random_tampering,$(TEST)),,@tests/stage.sh omitting)
 	$(ENV); cargo test --no-fail-fast -p notary-tests $(if $(TEST),--test $(TEST))
 
 regress: stage ## What psql and isolationtester show, against the expected files; NOTARY_ONLY=name runs one
@@ -73,6 +74,7 @@ regress-accept: stage ## Write down what they show now as expected; look at the 
 	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests $(GOLDEN)
 
 soak: setup stage ## Random work and random tampering for SOAK_SECONDS=3600
+	@tests/stage.sh omitting
 	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test random_work --test random_tampering -- --nocapture
 
 clean: ## Remove what was built, and this checkout's private servers

@@ -4,6 +4,9 @@ use pgrx::{GucContext, GucFlags, GucRegistry, GucSetting};
 
 static RESTORE: GucSetting<bool> = GucSetting::<bool>::new(false);
 
+#[cfg(feature = "omissions")]
+static OMIT: GucSetting<Option<std::ffi::CString>> = GucSetting::<Option<std::ffi::CString>>::new(None);
+
 pub fn init() {
     GucRegistry::define_bool_guc(
         c"notary.restore",
@@ -14,10 +17,25 @@ pub fn init() {
         GucContext::Suset,
         GucFlags::default(),
     );
+    #[cfg(feature = "omissions")]
+    GucRegistry::define_string_guc(
+        c"notary.omit",
+        c"The check that verification leaves out.",
+        c"Only in builds for tests of the tests.",
+        &OMIT,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
     crate::pg::context::reserve_setting_prefix(c"notary");
 }
 
 /// Is `notary.restore` on?
 pub fn restore() -> bool {
     RESTORE.get()
+}
+
+/// The check to be left out; empty for none.
+#[cfg(feature = "omissions")]
+pub fn omit() -> String {
+    OMIT.get().and_then(|name| name.into_string().ok()).unwrap_or_default()
 }

@@ -71,6 +71,25 @@ put_extension() {
     echo "$now" >"$NOTARY_STAGE/extension"
 }
 
+# A second copy, whose library can leave out single checks of verification: it shows that tests of tampering notice.
+put_omitting() {
+    local target=$NOTARY_STAGE/omitting
+    [[ -f $target/extension && $(cat "$target/extension") == $(cat "$NOTARY_STAGE/extension") ]] && return
+    echo "building pg_notary once more, for the tests of the tests"
+    rm -rf "$target"
+    mkdir -p "$target/run"
+    cp -al "$NOTARY_STAGE/root" "$target/root"
+    ln -s "root$bindir" "$target/bin"
+    cp -a "$NOTARY_STAGE/template" "$target/template"
+    # shellcheck disable=SC2086
+    cargo build --lib $PG_FEATURES --features omissions 9>&-
+    # Not over the file, which the first copy shares.
+    rm "$target/root$pkglibdir/pg_notary.so"
+    cp "$NOTARY_TARGET/debug/libpg_notary.so" "$target/root$pkglibdir/pg_notary.so"
+    chmod go+rX "$target" "$target/root$pkglibdir/pg_notary.so"
+    cp "$NOTARY_STAGE/extension" "$target/extension"
+}
+
 # An empty cluster that tests copy: faster than an initdb each.
 make_template() {
     [[ -f $NOTARY_STAGE/template/PG_VERSION ]] && return
@@ -88,4 +107,5 @@ copy_server
 # `server` only: what the harness itself needs, without the extension.
 [[ ${1:-} == server ]] || put_extension
 make_template
+[[ ${1:-} != omitting ]] || put_omitting
 mkdir -p "$NOTARY_STAGE/run"

@@ -60,14 +60,7 @@ impl<'a> ChainIndex<'a> {
         self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, Some(limit))
     }
 
-    /// The highest chain number that is visible.
-    pub fn highest_chain(&mut self) -> Option<i32> {
-        // NULLs sort last: those of rows without a place are skipped by asking for numbers.
-        let mut keys = [above(1, 0)];
-        self.scan(&mut keys, pg_sys::ScanDirection::BackwardScanDirection, None).found().map(|found| found.chain)
-    }
-
-    /// The lowest chain number above `before` that is visible.
+    /// The lowest chain number above `before` that is visible. NULLs, which rows without a place have, are none.
     pub fn next_chain(&mut self, before: i32) -> Option<i32> {
         let mut keys = [above(1, before)];
         let next = self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None).found()?;

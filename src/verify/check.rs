@@ -57,6 +57,12 @@ pub fn check(
     say: &mut dyn FnMut(&Said),
 ) -> Result<Report, Error> {
     let started = Instant::now();
+    #[cfg(feature = "omissions")]
+    notary_core::chain::omit(&crate::gucs::omit()).map_err(|names| Error::BadArgument {
+        message: "notary.omit names no check".into(),
+        detail: names.join(" "),
+        hint: "Name one of these.".into(),
+    })?;
     let mut check = Check {
         functions,
         since,

@@ -31,6 +31,8 @@ mod tampering;
 mod tests;
 
 pub use entry::{Entry, Evidence};
+#[cfg(feature = "omissions")]
+pub use omit::omit;
 pub use segments::{Segments, SegmentsError};
 pub use tally::{Suspects, Tally, TallyReport};
 pub use walk::walk;

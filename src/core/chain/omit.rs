@@ -1,8 +1,9 @@
-//! Single checks that a test can take out of the verifier, to prove that the property tests notice when one is gone.
+//! Single checks that a test can take out of the verifier, to prove that the tests of tampering notice when one is gone.
 //!
-//! Invariant: outside this crate's own tests nothing can be left out; [`is_omitted`] is the constant false there.
+//! Invariant: but for this crate's own tests and a build with the feature `omissions`, which no installation has,
+//! nothing can be left out; [`is_omitted`] is the constant false.
 
-#[cfg(test)]
+#[cfg(any(test, feature = "omissions"))]
 use std::cell::Cell;
 
 /// What tells one kind of damage.
@@ -51,19 +52,19 @@ pub(super) enum Check {
 }
 
 /// Is the check left out?
-#[cfg(not(test))]
+#[cfg(not(any(test, feature = "omissions")))]
 #[inline]
 pub(super) const fn is_omitted(_: Check) -> bool {
     false
 }
 
 /// Is the check left out?
-#[cfg(test)]
+#[cfg(any(test, feature = "omissions"))]
 pub(super) fn is_omitted(check: Check) -> bool {
     OMITTED.get() == Some(check)
 }
 
-#[cfg(test)]
+#[cfg(any(test, feature = "omissions"))]
 thread_local! {
     static OMITTED: Cell<Option<Check>> = const { Cell::new(None) };
 }
@@ -77,7 +78,22 @@ pub(super) fn without<T>(check: Check, work: impl FnOnce() -> T) -> T {
     result
 }
 
-#[cfg(test)]
+/// Takes the check of this name out of this thread's verifier, or none for an empty name.
+///
+/// # Errors
+/// No check has the name: the names that there are.
+#[cfg(feature = "omissions")]
+pub fn omit(name: &str) -> Result<(), Vec<String>> {
+    let names = || Check::ALL.iter().map(|check| format!("{check:?}"));
+    let check = names().position(|known| known == name).and_then(|at| Check::ALL.get(at)).copied();
+    if check.is_none() && !name.is_empty() {
+        return Err(names().collect());
+    }
+    OMITTED.set(check);
+    Ok(())
+}
+
+#[cfg(any(test, feature = "omissions"))]
 impl Check {
     /// All of them.
     pub const ALL: &[Self] = &[

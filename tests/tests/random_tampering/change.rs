@@ -1,7 +1,7 @@
 //! One thing that a superuser does to a log, and what must be found then.
 
 use crate::below;
-use crate::log::{Entry, Log, Territory};
+use crate::log::{Entry, Log, SHUFFLE, Territory};
 use rand::Rng;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -34,6 +34,10 @@ pub enum Change {
     Unchain,
     UnchainedRow,
     Forge,
+    CopyBeside,
+    Fork,
+    LateStart,
+    OtherStart,
 }
 
 impl Change {
@@ -61,7 +65,16 @@ impl Change {
         Self::Unchain,
         Self::UnchainedRow,
         Self::Forge,
+        Self::CopyBeside,
+        Self::Fork,
+        Self::LateStart,
+        Self::OtherStart,
     ];
+
+    /// Is it about what other chains hold, or about a place that others may be about too?
+    pub fn wants_to_be_alone(self) -> bool {
+        matches!(self, Self::CopyBeside | Self::Fork | Self::LateStart | Self::OtherStart)
+    }
 
     pub fn name(self) -> &'static str {
         match self {
@@ -88,6 +101,10 @@ impl Change {
             Self::Unchain => "unchained",
             Self::UnchainedRow => "an unchained row",
             Self::Forge => "a forged row beyond the end",
+            Self::CopyBeside => "copied beside another",
+            Self::Fork => "a second one at its place, hashed rightly",
+            Self::LateStart => "the last made the first",
+            Self::OtherStart => "the whole chain hashed again from another start",
         }
     }
 }
@@ -269,6 +286,47 @@ pub fn apply(log: &mut Log, change: Change, territory: &Territory, rng: &mut Std
             log.run(&format!("UPDATE {table} SET who = 'forged', notary_prev = {GARBAGE} {forged}"));
             log.run(&format!("UPDATE {table} SET notary_hash = {REHASHED} {forged}"));
             at("missing", chain, last + 1)
+        }
+        // Several of these at once would be about one place, or about what other chains start from.
+        alone if alone.wants_to_be_alone() && !territory.alone => return None,
+        Change::CopyBeside => {
+            let beside = territory.entries.choose(rng)?;
+            log.run_without_uniqueness(table, &copy(&entry, beside.chain, beside.seq));
+            at("inserted", beside.chain, beside.seq)
+        }
+        Change::Fork => {
+            log.run(&format!("CREATE TEMP TABLE kept ON COMMIT DROP AS SELECT * FROM {table} WHERE id = {}", entry.id));
+            log.run(&set("who = 'forged'"));
+            log.run(&set(&format!("notary_hash = {REHASHED}")));
+            let places = "notary_chain, notary_seq, notary_time, notary_prev, notary_hash";
+            let back = format!("INSERT INTO {table} ({OWN}, {places}) SELECT {OWN}, {places} FROM kept");
+            // Where rows are stored in no order, the two meet before their neighbours do.
+            let then = if table == "one" { SHUFFLE } else { "" };
+            log.run_without_uniqueness(table, &format!("{back}; {then}"));
+            log.run("DROP TABLE kept");
+            here("fork")
+        }
+        Change::LateStart if last < 2 => return None,
+        Change::LateStart => {
+            let left = log.find(table, chain, last)?;
+            let start = format!("(SELECT notary_prev FROM {table} WHERE notary_chain = {chain} AND notary_seq = 1)");
+            log.run(&update(&left, &format!("notary_prev = {start}")));
+            log.run(&format!("DELETE FROM {table} WHERE notary_chain = {chain} AND notary_seq < {last}"));
+            log.run(&update(&left, &format!("notary_hash = {REHASHED}")));
+            at("missing", chain, 1)
+        }
+        Change::OtherStart => {
+            let own = format!("(SELECT notary_prev FROM {table} WHERE notary_chain = {chain} AND notary_seq = 1)");
+            let others =
+                log.count(table, &format!("notary_seq = 1 AND notary_chain <> {chain} AND notary_prev = {own}"));
+            let mut prev = GARBAGE.to_owned();
+            for seq in 1..=last {
+                let next = log.find(table, chain, seq)?;
+                log.run(&update(&next, &format!("notary_prev = {prev}")));
+                log.run(&update(&next, &format!("notary_hash = {REHASHED}")));
+                prev = format!("(SELECT notary_hash FROM {table} WHERE notary_chain = {chain} AND notary_seq = {seq})");
+            }
+            if others > 0 { at("value_changed", chain, 1) } else { vec![(table.clone(), "header_changed".to_owned())] }
         }
     };
     Some((found, words))

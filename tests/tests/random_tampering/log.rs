@@ -14,6 +14,10 @@ const COLUMNS: &str =
 
 pub const ALL: [fn(&Database<'_>); 3] = [one, two_segments, partitioned];
 
+/// Stores the rows of `one` in an order of their own; rows with the same id come to stand side by side.
+pub const SHUFFLE: &str =
+    "CREATE INDEX shuffled ON one (hashint4(id)); CLUSTER one USING shuffled; DROP INDEX shuffled";
+
 /// `count` rows into a table by a session that holds its chain while the others write, so that each gets its own.
 fn fill(db: &Database<'_>, table: &str, counts: &[usize], next: &mut usize) {
     let mut sessions: Vec<Client> = counts.iter().map(|_| db.client()).collect();
@@ -35,6 +39,8 @@ fn fill(db: &Database<'_>, table: &str, counts: &[usize], next: &mut usize) {
 fn one(db: &Database<'_>) {
     run(&mut db.client(), &format!("CREATE TABLE one ({COLUMNS}); SELECT notary.protect('one')"));
     fill(db, "one", &[60, 25, 11, 4, 2, 1, 30, 8], &mut 1);
+    // Stored in no order, so that a check meets the entries of a chain as they come.
+    run(&mut db.client(), SHUFFLE);
 }
 
 /// Rows from before the protection, a segment, rows from between, another segment.
@@ -92,6 +98,8 @@ pub struct Territory {
     pub number: i32,
     /// All of one table, at least one.
     pub entries: Vec<Entry>,
+    /// No other change is made beside the one in it.
+    pub alone: bool,
 }
 
 /// A log in a session whose transaction has switched the guard off.
@@ -171,6 +179,26 @@ impl Log {
         run(&mut self.client, sql);
     }
 
+    /// Runs what puts a row where another one stands, which the unique index would refuse.
+    #[track_caller]
+    pub fn run_without_uniqueness(&mut self, table: &str, sql: &str) {
+        let unique = |is: bool| {
+            format!(
+                "UPDATE pg_index SET indisunique = {is} WHERE indexrelid = '{table}_notary_chain_notary_seq_key'::regclass"
+            )
+        };
+        self.run(&unique(false));
+        self.run(sql);
+        self.run(&unique(true));
+    }
+
+    /// How many rows a condition holds for.
+    #[track_caller]
+    pub fn count(&mut self, table: &str, condition: &str) -> i64 {
+        let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
+        self.client.query_one(&sql, &[]).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e))).get(0)
+    }
+
     // ---- what is found ----
 
     /// What is found now, less what is only about the guard.
@@ -218,7 +246,7 @@ impl Log {
         let tables: Vec<_> = tables.into_values().collect();
         if count == 1 {
             let entries = tables[rng.random_range(0..tables.len())].clone();
-            return vec![Territory { number: 0, entries }];
+            return vec![Territory { number: 0, entries, alone: true }];
         }
         let mut sets: Vec<Vec<Entry>> = Vec::new();
         for entries in tables {
@@ -230,6 +258,6 @@ impl Log {
             );
         }
         sets.shuffle(rng);
-        (0..).zip(sets).take(count).map(|(number, entries)| Territory { number, entries }).collect()
+        (0..).zip(sets).take(count).map(|(number, entries)| Territory { number, entries, alone: false }).collect()
     }
 }

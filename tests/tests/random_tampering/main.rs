@@ -8,6 +8,7 @@
 mod change;
 mod log;
 mod million;
+mod omissions;
 
 use change::{Change, Expected};
 use log::Log;
@@ -86,6 +87,7 @@ fn tamper_with_all(name: &str, share: u64, at_once: usize) {
     for make in log::ALL {
         make(&db);
     }
+    omissions::leave_out(&db);
     let tables = ["one", "two_segments", "partitioned"];
     let share = share * tables.len() as u64;
     let workers = tables.map(|table| {
@@ -99,7 +101,7 @@ fn tamper_with_all(name: &str, share: u64, at_once: usize) {
         }
     }
     println!("{} changes found: {total:?}", total.values().sum::<u64>());
-    for change in Change::ALL {
+    for change in Change::ALL.iter().filter(|change| at_once == 1 || !change.wants_to_be_alone()) {
         assert!(total.contains_key(change.name()), "{} was never done", change.name());
     }
 }
