@@ -4,6 +4,9 @@ use crate::{Database, SqlError};
 use postgres::Client;
 use std::fmt;
 
+/// What rows of the tests' logs hold and no detail may show.
+pub const SECRET: &str = "s3cr3t-v4lue";
+
 /// A finding or a notice.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Said {
@@ -46,6 +49,8 @@ pub fn notices(client: &mut Client, log: &str) -> Vec<Said> {
 #[track_caller]
 fn said(client: &mut Client, query: &str) -> Vec<Said> {
     let rows = client.query(query, &[]).unwrap_or_else(|e| panic!("{query}: {}", SqlError::of(&e)));
+    let tells = rows.iter().any(|row| row.get::<_, String>(4).contains(SECRET));
+    assert!(!tells, "{query}: a detail shows a value of a row");
     let one = |row: &postgres::Row| Said {
         segment: row.get(0),
         chain: row.get(1),

@@ -9,7 +9,7 @@ mod whole_table;
 use notary_tests::{Database, fresh_db};
 
 /// A value that stands in every row and must stand in no detail.
-pub const SECRET: &str = "s3cr3t-v4lue";
+pub use notary_tests::verdict::SECRET;
 
 /// A database with a log of five entries in chain 1, each with a value of its own.
 pub fn five(name: &str) -> Database<'static> {
