@@ -7,6 +7,7 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const PAGE: usize = 8192;
 
@@ -381,4 +382,25 @@ fn a31_random_bytes_of_the_toast_table_s_index() {
     survives(
         "(SELECT i.indexrelid FROM pg_index AS i JOIN pg_class AS c ON i.indrelid = c.reltoastrelid WHERE c.oid = '@'::regclass)",
     );
+}
+
+#[test]
+fn a34_n_an_older_copy_of_the_server_written_to() {
+    let mut cluster = Cluster::start();
+    let name = five_on(&cluster, "older").name().to_owned();
+    let (data, older) = (cluster.data_dir(), cluster.scratch_dir().join("older"));
+    let copy = |from: &Path, to: &Path| {
+        assert!(Command::new("cp").arg("-a").arg(from).arg(to).status().unwrap().success());
+    };
+    cluster.stop(Shutdown::Fast);
+    copy(&data, &older);
+    cluster.start_again();
+    cluster.client(&name).batch_execute("INSERT INTO audit (id) VALUES (6), (7)").unwrap();
+    cluster.stop(Shutdown::Fast);
+    fs::remove_dir_all(&data).unwrap();
+    copy(&older, &data);
+    cluster.start_again();
+    let mut client = cluster.client(&name);
+    client.batch_execute("INSERT INTO audit (id) VALUES (66)").unwrap();
+    assert_found(&mut client, "audit", &[]);
 }

@@ -255,6 +255,25 @@ fn a24_triggers_that_never_fire_or_call_something_else() {
 }
 
 #[test]
+fn a25_ddl_with_event_triggers_switched_off() {
+    let db = five("a25");
+    // PostgreSQL 17 has a setting for it; before that it takes the catalog.
+    let off = match db.value("SELECT count(*) FROM pg_settings WHERE name = 'event_triggers'").as_str() {
+        "1" => "SET event_triggers = off",
+        _ => "UPDATE pg_event_trigger SET evtenabled = 'D' WHERE evtname LIKE 'notary%'",
+    };
+    let on = "UPDATE pg_event_trigger SET evtenabled = 'A' WHERE evtname LIKE 'notary%'";
+    let ddl = "ALTER TABLE audit ALTER what TYPE varchar USING 'forged'; ALTER TABLE audit DROP COLUMN extra;
+        ALTER TABLE audit DISABLE TRIGGER ALL";
+    db.client().batch_execute(&format!("{off}; {ddl}")).unwrap();
+    db.client().batch_execute(on).unwrap();
+    let found = short(&findings(&mut db.client(), "audit"));
+    for wanted in ["column_changed", "guard_off"] {
+        assert!(found.iter().any(|f| f == wanted), "{wanted}: {found:?}");
+    }
+}
+
+#[test]
 fn a35_n_everything_hashed_again_after_an_edit() {
     let db = five("a35");
     behind_the_guard(

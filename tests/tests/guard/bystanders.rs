@@ -141,3 +141,25 @@ fn partitions_are_protected_though_the_guards_own_event_trigger_is_off() {
     run(&mut client, "CREATE SCHEMA s CREATE TABLE part_5 PARTITION OF public.part FOR VALUES FROM (500) TO (600)");
     assert_eq!(scene.db.value(&guards.replace("part_3", "s.part_5")), "3");
 }
+
+#[test]
+fn writing_to_other_tables_does_not_even_load_the_library() {
+    let scene = Scene::new("guard_unloaded");
+    let mut client = scene.session(false);
+    // The library brings this setting along.
+    let loaded = "SELECT count(*) FROM pg_settings WHERE name = 'notary.restore'";
+    let is_loaded = |client: &mut postgres::Client| client.query_one(loaded, &[]).unwrap().get::<_, i64>(0) == 1;
+    assert!(!is_loaded(&mut client));
+    for statement in [
+        "INSERT INTO plain VALUES (1, 'a'), (2, 'b')",
+        "UPDATE plain SET note = 'c' WHERE id = 1",
+        "INSERT INTO plain SELECT id, note FROM app",
+        "DELETE FROM plain",
+        "SELECT * FROM app JOIN part USING (id)",
+    ] {
+        run(&mut client, statement);
+    }
+    assert!(!is_loaded(&mut client), "something of pg_notary ran");
+    run(&mut client, "INSERT INTO app (id) VALUES (3)");
+    assert!(is_loaded(&mut client), "the test can tell");
+}
