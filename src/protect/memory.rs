@@ -77,6 +77,16 @@ pub fn log_of_tree(leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Opti
     Ok(None)
 }
 
+/// The tables of a log that are not among its leaves any more, by name.
+pub fn left(log: LogId, leaves: &[pg_sys::Oid]) -> Result<Vec<String>, Error> {
+    let rels: Vec<_> = leaves.iter().map(|leaf| Rel::open(*leaf, pg_sys::NoLock)).collect();
+    let known = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?;
+    let gone = known.iter().filter(|known| !rels.iter().any(|rel| known.is_of(rel)));
+    let mut names: Vec<_> = gone.map(|known| spi::quote_qualified(&known.schema, &known.table)).collect();
+    names.dedup();
+    Ok(names)
+}
+
 /// The headers of a table's earlier segments of `log`, oldest first.
 pub fn past(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Header>, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);

@@ -155,6 +155,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         memory::remember_ended(*leaf, &functions)?;
     }
     let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
+    let log = log.map_or_else(|| memory::log_of_table(relid), |log| Ok(Some(log)))?;
     if let Some(log) = log {
         memory::remember_ended_elsewhere(log)?;
     }
@@ -173,7 +174,10 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     }
     pgrx::notice!("{name} is no longer protected; its notary_* columns and their values stay");
     if findings > 0 {
-        pgrx::warning!("{name} was not intact: {findings} finding(s) were written to notary.journal and stay findings");
+        pgrx::warning!(
+            "{name} was not intact: {findings} finding(s) were written to notary.journal; what was changed or is missing stays \
+             a finding, and rows without a place are adopted when it is protected again"
+        );
     }
     Ok(())
 }

@@ -26,6 +26,10 @@ pub fn protect_tree(root: Rel, max_chains: Option<u32>, functions: &Functions) -
         segment::ColumnsWere::There => memory::log_of_tree(&leaves, functions)?,
     };
     let log = log.map_or_else(segment::new_log, Ok)?;
+    let gone = memory::left(log, &leaves)?;
+    if !gone.is_empty() {
+        pgrx::notice!("partitions that the log had and has no more: {}; notary.notices names them", gone.join(", "));
+    }
     let mut adopted = 0;
     for leaf in leaves {
         adopted += segment::protect_segment(leaf, log, max_chains, functions)?.1;

@@ -56,6 +56,13 @@ pub fn protect_segment(
                 .into(),
         });
     }
+    if past.is_empty() && census.placed > 0 {
+        return Err(Error::CannotProtect {
+            table: Rel::open(relid, pg_sys::NoLock).qualified(),
+            why: format!("Rows with values in the notary_* columns that pg_notary did not write: {}.", census.placed),
+            hint: "Set these columns to NULL in all rows, or drop or rename them if they are your own.".into(),
+        });
+    }
     let header = header(relid, log, &past, &census)?;
     if census.unchained > 0 || census.missing_values {
         adopt(relid, &header)?;
@@ -101,6 +108,8 @@ pub fn add_columns(relid: pg_sys::Oid) -> Result<ColumnsWere, Error> {
 struct Census {
     /// Rows without any notary value.
     unchained: u64,
+    /// Rows with some.
+    placed: u64,
     /// The highest chain number in it.
     max_chain: u32,
     /// The prevs of first entries: the hashes of the headers they belong to.
@@ -112,7 +121,8 @@ struct Census {
 fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
     let rel = Rel::open(relid, pg_sys::NoLock);
     let at = notary_columns(&rel)?;
-    let mut census = Census { unchained: 0, max_chain: 0, first_prevs: BTreeSet::new(), missing_values: false };
+    let mut census =
+        Census { unchained: 0, placed: 0, max_chain: 0, first_prevs: BTreeSet::new(), missing_values: false };
     let mut rows = 0_u64;
     rewrite::read(&rel, |values, nulls| {
         rows += 1;
@@ -120,6 +130,7 @@ fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
             census.unchained += 1;
             return Ok::<(), Error>(());
         }
+        census.placed += 1;
         let entry = rewrite::place(&at, values, nulls);
         census.max_chain = census.max_chain.max(entry.chain.and_then(|c| u32::try_from(c).ok()).unwrap_or(0));
         if entry.seq == Some(1) {
@@ -264,7 +275,8 @@ fn was_unprotected(relid: pg_sys::Oid, last: Option<&Header>) -> Result<bool, Er
     let ended = memory::has_ended(last)?;
     if !ended {
         pgrx::warning!(
-            "{} lost its protection without notary.unprotect: what is wrong with its older entries stays a finding",
+            "{} lost its protection, or its append trigger, without notary.unprotect: what is wrong with its older entries stays a \
+             finding",
             qualified(relid)
         );
     }

@@ -284,12 +284,12 @@ impl Targets {
         let (roots, hidden): (Vec<_>, Vec<_>) = all.into_iter().partition(|root| context::may_select(*root));
         let hidden: Vec<_> = hidden.iter().map(|oid| Rel::open(*oid, pg_sys::AccessShareLock).qualified()).collect();
         if !hidden.is_empty() {
-            pgrx::warning!("not checked, for want of the SELECT privilege: {}", hidden.join(", "));
+            pgrx::warning!("not checked, because the SELECT privilege is missing: {}", hidden.join(", "));
         }
         let mut lost = Vec::new();
         for log in known::lost(&present, &functions)? {
             let words = format!(
-                "guard_off: log {} ({}) is protected by the journal, but no table here carries it",
+                "guard_off: log {} ({}) is protected as far as the journal and the extension know, but its table is not in this database",
                 log.log, log.name
             );
             if log.here {

@@ -1,6 +1,6 @@
 //! Protected again: the same log goes on in a new segment.
 
-use super::{assert_intact, run, texts};
+use super::{assert_intact, refused, run, texts};
 use notary_tests::fresh_db;
 use notary_tests::verdict::{notices, short};
 use postgres::Client;
@@ -169,8 +169,12 @@ fn a_partition_that_went_in_between_is_named_in_a_notice() {
         "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
          CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); CREATE TABLE t3 PARTITION OF t FOR VALUES IN (3);
          SELECT notary.protect('t'); INSERT INTO t VALUES (1), (2), (3);
-         SELECT notary.unprotect('t', 'why'); DROP TABLE t2; ALTER TABLE t DETACH PARTITION t3; SELECT notary.protect('t')",
+         SELECT notary.unprotect('t', 'why'); DROP TABLE t2; ALTER TABLE t DETACH PARTITION t3",
     );
+    let (mut client, said) = db.client_with_notices("postgres");
+    run(&mut client, "SELECT notary.protect('t')");
+    let said = said.take();
+    assert!(said[0].contains("partitions that the log had and has no more: public.t2, public.t3;"), "{said:?}");
     assert_intact(&mut client, "t", 1);
     let found = notices(&mut client, "t");
     let about = |words: &str| found.iter().any(|n| n.what == "not_protected_between" && n.detail.contains(words));
@@ -200,4 +204,23 @@ fn what_was_cut_from_a_partition_in_between_is_named_in_a_notice() {
         (1, 1),
         "{found:#?}"
     );
+}
+
+#[test]
+fn an_old_partition_goes_in_one_transaction() {
+    let db = fresh_db("again_retention");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); SELECT notary.protect('t'); INSERT INTO t VALUES (1), (2)",
+    );
+    for command in
+        ["BEGIN", "SELECT notary.unprotect('t', 'retention')", "DROP TABLE t1", "SELECT notary.protect('t')", "COMMIT"]
+    {
+        run(&mut client, command);
+    }
+    run(&mut client, "INSERT INTO t VALUES (2)");
+    assert_intact(&mut client, "t", 2);
+    assert_eq!(refused(&mut client, "DROP TABLE t2").code, "55000");
 }

@@ -422,3 +422,15 @@ fn a_partition_is_protected_with_its_root_only() {
     assert_eq!(refused(&mut client, "SELECT notary.unprotect('leaf', 'why')").to_string(), expected);
     assert_eq!(refused(&mut client, "SELECT notary.protect('leaf')").code, "55000");
 }
+
+#[test]
+fn rows_with_values_of_others_in_our_columns_are_refused() {
+    let db = fresh_db("kinds_foreign_values");
+    let mut client = db.client();
+    run(&mut client, "CREATE TABLE t (a int, notary_chain int); INSERT INTO t VALUES (1, 7), (2, NULL)");
+    let error = refused(&mut client, "SELECT notary.protect('t')");
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("42809", "public.t cannot become a log"));
+    assert_eq!(error.detail, "Rows with values in the notary_* columns that pg_notary did not write: 1.");
+    run(&mut client, "UPDATE t SET notary_chain = NULL; SELECT notary.protect('t')");
+    assert_intact(&mut client, "t", 2);
+}
