@@ -10,6 +10,7 @@
 //! | [`header`] | the line that opens a segment |
 //! | [`finding`] | what verification reports |
 //! | [`chain`] | the two passes of verification: tally and walk |
+//! | [`merkle`] | the tree over the hashes of lines: growing it, proofs and their verification |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -23,6 +24,7 @@ pub mod finding;
 pub mod header;
 pub mod id;
 pub mod line;
+pub mod merkle;
 pub mod time;
 
 pub use digest::Digest;
