@@ -11,6 +11,8 @@
 //! | [`finding`] | what verification reports |
 //! | [`chain`] | the two passes of verification: tally and walk |
 //! | [`merkle`] | the tree over the hashes of lines: growing it, proofs and their verification |
+//! | [`origin`] | the name of a log's tree |
+//! | [`checkpoint`] | an origin, a size and a root |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -19,16 +21,21 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod chain;
+pub mod checkpoint;
 pub mod digest;
 pub mod finding;
 pub mod header;
 pub mod id;
 pub mod line;
 pub mod merkle;
+pub mod origin;
+mod text;
 pub mod time;
 
+pub use checkpoint::Checkpoint;
 pub use digest::Digest;
 pub use finding::{Finding, Notice, Problem, Remark};
 pub use header::{Header, HeaderError};
 pub use id::LogId;
+pub use origin::Origin;
 pub use time::Timestamp;
