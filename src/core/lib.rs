@@ -13,6 +13,8 @@
 //! | [`merkle`] | the tree over the hashes of lines: growing it, proofs and their verification |
 //! | [`origin`] | the name of a log's tree |
 //! | [`checkpoint`] | an origin, a size and a root |
+//! | [`note`] | a signed text |
+//! | [`key`], [`secret`] | keys that verify and keys that sign |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -26,9 +28,12 @@ pub mod digest;
 pub mod finding;
 pub mod header;
 pub mod id;
+pub mod key;
 pub mod line;
 pub mod merkle;
+pub mod note;
 pub mod origin;
+pub mod secret;
 mod text;
 pub mod time;
 
