@@ -15,6 +15,8 @@
 //! | [`checkpoint`] | an origin, a size and a root |
 //! | [`note`] | a signed text |
 //! | [`key`], [`secret`] | keys that verify and keys that sign |
+//! | [`seal`] | a checkpoint with or without signatures |
+//! | [`proof`], [`consistency`] | the files that an outsider checks |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -24,6 +26,7 @@
 
 pub mod chain;
 pub mod checkpoint;
+pub mod consistency;
 pub mod digest;
 pub mod finding;
 pub mod header;
@@ -33,6 +36,10 @@ pub mod line;
 pub mod merkle;
 pub mod note;
 pub mod origin;
+pub mod proof;
+#[cfg(test)]
+mod sample;
+pub mod seal;
 pub mod secret;
 mod text;
 pub mod time;
@@ -43,4 +50,5 @@ pub use finding::{Finding, Notice, Problem, Remark};
 pub use header::{Header, HeaderError};
 pub use id::LogId;
 pub use origin::Origin;
+pub use seal::Seal;
 pub use time::Timestamp;
