@@ -17,6 +17,7 @@
 //! | [`key`], [`secret`] | keys that verify and keys that sign |
 //! | [`seal`] | a checkpoint with or without signatures |
 //! | [`proof`], [`consistency`] | the files that an outsider checks |
+//! | [`tile`] | the tree and its leaves as static files |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -42,6 +43,7 @@ mod sample;
 pub mod seal;
 pub mod secret;
 mod text;
+pub mod tile;
 pub mod time;
 
 pub use checkpoint::Checkpoint;
