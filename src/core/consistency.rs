@@ -134,9 +134,9 @@ mod tests {
     fn every_seal_is_consistent_with_every_later_one() {
         let (log, key) = (Log::new(20, &[]), key(1, &origin(1)));
         let keys = keys(&[&key]);
-        let seals: Vec<Seal> = (0..=20).map(|size| log.seal(size, &[&key])).collect();
-        for (new, later) in (0..).zip(&seals) {
-            for (old, earlier) in (0..new).zip(&seals) {
+        let seals: Vec<Seal> = (1..=20).map(|size| log.seal(size, &[&key])).collect();
+        for (new, later) in (1..).zip(&seals) {
+            for (old, earlier) in (1..new).zip(&seals) {
                 let proof = proof(&log, old, new);
                 assert_eq!(proof.to_string().parse(), Ok(proof.clone()));
                 assert!(proof.verify(earlier, later, signed(&keys)).is_ok(), "{old} to {new}");
@@ -151,6 +151,8 @@ mod tests {
                 }
             }
             assert!(ConsistencyProof::default().verify(later, later, signed(&keys)).is_ok());
+            let from_nothing = ConsistencyProof::default().verify(&log.seal(0, &[&key]), later, signed(&keys));
+            assert_eq!(from_nothing, Err(ConsistencyError::Proof(ProofError::FromNothing)));
         }
     }
 

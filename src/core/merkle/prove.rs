@@ -27,6 +27,8 @@ pub enum ProveError<E> {
         /// The newer tree's size.
         new: u64,
     },
+    /// The older tree has no leaves, and is consistent with anything.
+    FromNothing,
     /// The hash of a subtree could not be had.
     Source(E),
 }
@@ -69,10 +71,10 @@ pub fn prove_inclusion<E>(
 }
 
 /// RFC 9162's `PROOF`: the hashes that show the first `old` leaves to be the same in the tree of
-/// `new`. Empty if `old` is `new`, and if it is 0, for every tree starts from the empty one.
+/// `new`. Empty if `old` is `new`.
 ///
 /// # Errors
-/// `old` is above `new`, a size is too large, or `source` fails.
+/// `old` is 0 or above `new`, a size is too large, or `source` fails.
 pub fn prove_consistency<E>(
     old: u64,
     new: u64,
@@ -81,11 +83,11 @@ pub fn prove_consistency<E>(
     if old > checked(new)? {
         return Err(ProveError::Shrunk { old, new });
     }
-    let mut from_root = Vec::new();
     if old == 0 {
-        return Ok(from_root);
+        return Err(ProveError::FromNothing);
     }
     let (mut begin, mut end) = (0, new);
+    let mut from_root = Vec::new();
     while old != end {
         let middle = begin + split(end - begin);
         if old <= middle {
@@ -131,6 +133,7 @@ impl<E: fmt::Display> fmt::Display for ProveError<E> {
             Self::TooLarge(size) => write!(f, "size {size} is above {MAX_SIZE}"),
             Self::NoSuchLeaf { index, size } => write!(f, "a tree of size {size} has no leaf {index}"),
             Self::Shrunk { old, new } => write!(f, "old size {old} is above new size {new}"),
+            Self::FromNothing => f.write_str("the older tree is empty, which shows nothing about the newer one"),
             Self::Source(error) => error.fmt(f),
         }
     }

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use super::{MAX_SIZE, empty_root, node};
+use super::{MAX_SIZE, node};
 use crate::Digest;
 
 /// Why a proof shows nothing.
@@ -27,6 +27,8 @@ pub enum ProofError {
         /// The newer tree's size.
         new: u64,
     },
+    /// The older tree has no leaves, and is consistent with anything.
+    FromNothing,
     /// The proof has fewer hashes than the sizes call for.
     TooShort,
     /// The proof has more hashes than the sizes call for.
@@ -73,8 +75,8 @@ pub fn verify_inclusion(
 /// Checks that the tree of `old` leaves with `old_root` is what the tree of `new` leaves with
 /// `new_root` began as.
 ///
-/// Equal sizes take an empty proof and equal roots; the empty tree, whose root is known, takes an
-/// empty proof to any other.
+/// Equal sizes take an empty proof and equal roots. The empty tree is refused as the older one:
+/// every tree starts from it, so that nothing would be shown.
 ///
 /// # Errors
 /// Why the proof does not show it.
@@ -89,15 +91,11 @@ pub fn verify_consistency(
     if old > new {
         return Err(ProofError::Shrunk { old, new });
     }
-    if old == 0 && *old_root != empty_root() {
-        return Err(ProofError::WrongOldRoot);
+    if old == 0 {
+        return Err(ProofError::FromNothing);
     }
-    if new == 0 && *new_root != empty_root() {
-        return Err(ProofError::WrongNewRoot);
-    }
-    if old == 0 || old == new {
-        let same = old < new || old_root == new_root;
-        return match (proof.is_empty(), same) {
+    if old == new {
+        return match (proof.is_empty(), old_root == new_root) {
             (true, true) => Ok(()),
             (true, false) => Err(ProofError::TwoRoots(old)),
             (false, _) => Err(ProofError::TooLong),
@@ -175,6 +173,7 @@ impl fmt::Display for ProofError {
             Self::TooLarge(size) => write!(f, "size {size} is above {MAX_SIZE}"),
             Self::NoSuchLeaf { index, size } => write!(f, "a tree of size {size} has no leaf {index}"),
             Self::Shrunk { old, new } => write!(f, "the newer tree has {new} leaves, the older one {old}"),
+            Self::FromNothing => f.write_str("the older tree is empty, which shows nothing about the newer one"),
             Self::TooShort => f.write_str("the proof has too few hashes"),
             Self::TooLong => f.write_str("the proof has too many hashes"),
             Self::NotInTree => f.write_str("the line is not at this index of the tree with this root"),

@@ -167,6 +167,7 @@ fn consistency_proofs_pass_and_fail_alike() {
     let trees = Trees::new(65_537);
     let mut ct = MemoryBackedTree::<Sha256, [u8; 32]>::new();
     for new in (1..=300).chain(BIG) {
+        assert_eq!(trees.consistent(0, new, &[]), [false; 3], "0 to {new}");
         let olds: Vec<u64> = match new {
             ..=40 => (1..=new).collect(),
             _ => vec![1, 2, new / 3, new / 2, 1 << new.ilog2(), new - 1, new],
