@@ -246,6 +246,28 @@ fn a_proof_for_another_size_fails_against_that_sizes_root() {
 }
 
 #[test]
+fn a_proof_that_leads_to_its_root_too_early_is_too_short() {
+    let leaves = leaves(32);
+    let nodes = stored(&leaves);
+    for size in 1..=32 {
+        let (larger, new_root) = (size + 64, root(size, from(&nodes)).unwrap());
+        for index in 0..size {
+            let proof = prove_inclusion(index, size, from(&nodes)).unwrap();
+            let leaf = &leaves[usize::try_from(index).unwrap()];
+            assert_eq!(verify_inclusion(leaf, index, size, &new_root, &proof), Ok(()));
+            assert_eq!(verify_inclusion(leaf, index, larger, &new_root, &proof), Err(ProofError::TooShort));
+        }
+        for old in 1..size {
+            let proof = prove_consistency(old, size, from(&nodes)).unwrap();
+            let old_root = root(old, from(&nodes)).unwrap();
+            assert_eq!(verify_consistency(old, &old_root, size, &new_root, &proof), Ok(()));
+            let early = verify_consistency(old, &old_root, larger, &new_root, &proof);
+            assert_eq!(early, Err(ProofError::TooShort), "{old} to {size}");
+        }
+    }
+}
+
+#[test]
 fn consistency_is_proved_for_every_pair_and_nothing_else_passes() {
     let leaves = leaves(300);
     let nodes = stored(&leaves);
