@@ -122,6 +122,12 @@ impl SigningKey {
         &self.verifier
     }
 
+    /// A key whose halves do not belong together, as after a flipped bit.
+    #[cfg(test)]
+    pub(crate) fn faulty(public: &Self, private: Self) -> Self {
+        Self { verifier: public.verifier.clone(), key: private.key }
+    }
+
     /// The 64 bytes of a signature.
     pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.key.sign(message).to_bytes()

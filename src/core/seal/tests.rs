@@ -33,6 +33,14 @@ fn a_seal_is_signed_read_back_and_verified() {
 }
 
 #[test]
+fn a_signature_that_does_not_verify_is_not_given_out() {
+    let [key, other] = [1, 2].map(|secret| key(secret, &origin(1)));
+    let faulty = SigningKey::faulty(&key, other);
+    assert_eq!(Seal::sign(log().checkpoint(origin(1), 20), &[&faulty]), Err(SealError::SelfCheck));
+    assert!(Seal::sign(log().checkpoint(origin(1), 20), &[]).is_err());
+}
+
+#[test]
 fn no_byte_of_a_seal_can_change() {
     let key = key(1, &origin(1));
     let (text, keys) = (log().seal(20, &[&key]).to_string(), keys(&[&key]));
