@@ -10,6 +10,14 @@
 //! | [`header`] | the line that opens a segment |
 //! | [`finding`] | what verification reports |
 //! | [`chain`] | the two passes of verification: tally and walk |
+//! | [`merkle`] | the tree over the hashes of lines: growing it, proofs and their verification |
+//! | [`origin`] | the name of a log's tree |
+//! | [`checkpoint`] | an origin, a size and a root |
+//! | [`note`] | a signed text |
+//! | [`key`], [`secret`] | keys that verify and keys that sign |
+//! | [`seal`] | a checkpoint with or without signatures |
+//! | [`proof`], [`consistency`] | the files that an outsider checks |
+//! | [`tile`] | the tree and its leaves as static files |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -18,15 +26,31 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
 
 pub mod chain;
+pub mod checkpoint;
+pub mod consistency;
 pub mod digest;
 pub mod finding;
 pub mod header;
 pub mod id;
+pub mod key;
 pub mod line;
+pub mod merkle;
+pub mod note;
+pub mod origin;
+pub mod proof;
+#[cfg(test)]
+mod sample;
+pub mod seal;
+pub mod secret;
+mod text;
+pub mod tile;
 pub mod time;
 
+pub use checkpoint::Checkpoint;
 pub use digest::Digest;
 pub use finding::{Finding, Notice, Problem, Remark};
 pub use header::{Header, HeaderError};
 pub use id::LogId;
+pub use origin::Origin;
+pub use seal::Seal;
 pub use time::Timestamp;
