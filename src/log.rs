@@ -224,10 +224,18 @@ pub fn bounds(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
                    UNION ALL
                    SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
                SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
-                   (SELECT pg_catalog.string_agg(coalesce(a.attname::text, 'expression'), ', ' ORDER BY k.n)
-                    FROM pg_catalog.unnest(p.partattrs::int2[]) WITH ORDINALITY AS k (num, n)
-                    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0),
-                   coalesce(pg_catalog.pg_get_expr(c.relpartbound, c.oid), 'without bounds'))
+                   (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', coalesce(a.attname::text, 'expression'), l.collname, o.opcname),
+                           ', ' ORDER BY k.n)
+                    FROM ROWS FROM (pg_catalog.unnest(p.partattrs::int2[]), pg_catalog.unnest(p.partcollation::oid[]),
+                                    pg_catalog.unnest(p.partclass::oid[])) WITH ORDINALITY AS k (num, coll, class, n)
+                    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0
+                    -- Those of users can be renamed.
+                    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = k.coll AND l.oid < 16384::oid
+                    LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.oid < 16384::oid),
+                   CASE WHEN c.relpartbound IS NULL THEN 'without bounds'
+                        -- Of an expression's type nothing is guarded: its text may come to read otherwise.
+                        WHEN 0 = ANY (p.partattrs::int2[]) THEN 'by an expression'
+                        ELSE pg_catalog.pg_get_expr(c.relpartbound, c.oid) END)
                FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
                LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
                WHERE c.relispartition ORDER BY level";

@@ -295,11 +295,13 @@ pub struct PinnedSettings {
     interval_style: i32,
     float_digits: i32,
     bytea_output: i32,
+    conforming_strings: bool,
     timezone: *mut pg_sys::pg_tz,
 }
 
 impl PinnedSettings {
-    /// Pins: DateStyle ISO YMD, IntervalStyle iso_8601, extra_float_digits 1, bytea_output hex, TimeZone UTC.
+    /// Pins: DateStyle ISO YMD, IntervalStyle iso_8601, extra_float_digits 1, bytea_output hex, standard_conforming_strings
+    /// on, TimeZone UTC.
     pub fn pin() -> Self {
         let utc = utc();
         // SAFETY: the backend's own settings, read and written by its only thread.
@@ -310,6 +312,7 @@ impl PinnedSettings {
                 interval_style: pg_sys::IntervalStyle,
                 float_digits: pg_sys::extra_float_digits,
                 bytea_output: compat::BYTEA_OUTPUT,
+                conforming_strings: pg_sys::standard_conforming_strings,
                 timezone: pg_sys::session_timezone,
             };
             pg_sys::DateStyle = pg_sys::USE_ISO_DATES as i32;
@@ -317,6 +320,7 @@ impl PinnedSettings {
             pg_sys::IntervalStyle = pg_sys::INTSTYLE_ISO_8601 as i32;
             pg_sys::extra_float_digits = 1;
             compat::BYTEA_OUTPUT = 1;
+            pg_sys::standard_conforming_strings = true;
             pg_sys::session_timezone = utc;
             before
         }
@@ -332,6 +336,7 @@ impl Drop for PinnedSettings {
             pg_sys::IntervalStyle = self.interval_style;
             pg_sys::extra_float_digits = self.float_digits;
             compat::BYTEA_OUTPUT = self.bytea_output;
+            pg_sys::standard_conforming_strings = self.conforming_strings;
             pg_sys::session_timezone = self.timezone;
         }
     }

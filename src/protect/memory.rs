@@ -190,14 +190,12 @@ pub fn remember_ended_elsewhere(log: LogId) -> Result<(), Error> {
     .map(|_| ())
 }
 
-/// Did the segment end by `notary.unprotect`? The journal says so; where it came to know of the segment at all (a log
-/// restored alone has come without), an entry of that comes before.
+/// Did the segment end by `notary.unprotect`? The journal says so: by segments, whose numbers only grow, and not by
+/// times, since clocks are set back.
 pub fn has_ended(header: &Header) -> Result<bool, Error> {
     let sql = "SELECT EXISTS (
                    SELECT FROM notary.journal AS u WHERE u.log = $1::pg_catalog.uuid AND u.action = 'unprotect'
-                   AND NOT EXISTS (
-                       SELECT FROM notary.journal AS p WHERE p.log = u.log AND p.action = 'protect' AND p.segment = $2
-                       AND p.notary_time > u.notary_time))";
+                   AND (u.details ->> 'last_segment')::int8 >= $2)";
     let args = [header.log.to_string().into(), i64::from(header.segment).into()];
     let ended = as_superuser(|| spi::rows(sql, &args, |row| spi::get::<bool>(row, 1)))?;
     Ok(ended.into_iter().flatten().next().unwrap_or(false))
@@ -256,20 +254,31 @@ fn damage(root: pg_sys::Oid) -> Result<Vec<Value>, Error> {
 
 /// The state in which a log's protection ends, for the journal: what is wrong with it now, and where its chains end. More
 /// findings than one entry should name go on in further ones.
-pub fn state_of(root: pg_sys::Oid, leaves: &[pg_sys::Oid], functions: &Functions) -> Result<Vec<Value>, Error> {
+pub fn state_of(
+    root: pg_sys::Oid,
+    log: Option<LogId>,
+    leaves: &[pg_sys::Oid],
+    functions: &Functions,
+) -> Result<Vec<Value>, Error> {
     let damage = damage(root)?;
     let mut ends = Vec::new();
+    let mut last_segment = match log {
+        Some(log) => next_number(log)? - 1,
+        None => 0,
+    };
     for leaf in leaves {
         let mark = log::mark(&Rel::open(*leaf, pg_sys::NoLock), functions);
         if let Ok(Some(Mark::Segment(segment))) = mark {
+            last_segment = last_segment.max(segment.current().segment);
             ends.extend(chain_ends(*leaf, &segment.headers)?);
         }
     }
     let ends: Vec<_> = ends.into_iter().map(|((segment, chain), last)| json!([segment, chain, last])).collect();
     let mut parts = damage.chunks(CHANGES_PER_ENTRY);
     let first = parts.next().unwrap_or_default();
-    let mut states = vec![json!({ "findings": damage.len(), "found": first, "chain_ends": ends })];
-    states.extend(parts.map(|more| json!({ "found": more })));
+    let mut states =
+        vec![json!({ "findings": damage.len(), "found": first, "chain_ends": ends, "last_segment": last_segment })];
+    states.extend(parts.map(|more| json!({ "found": more, "last_segment": last_segment })));
     Ok(states)
 }
 
@@ -301,7 +310,7 @@ fn chain_ends(relid: pg_sys::Oid, headers: &[Header]) -> Result<BTreeMap<(u32, i
 pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Value>, Error> {
     // What was found at any unprotect stays a finding; the chains' ends are those of the last one.
     let sql = "SELECT details FROM notary.journal WHERE log = $1::pg_catalog.uuid AND action = 'unprotect'
-               ORDER BY notary_time DESC, at DESC";
+               ORDER BY (details ->> 'last_segment')::int8 DESC NULLS LAST";
     let before = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     let before: Vec<_> = before.into_iter().flatten().map(|json| json.0).collect();
     let found = before.iter().filter_map(|details| details["found"].as_array());

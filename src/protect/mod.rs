@@ -149,13 +149,13 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     drop(rel);
     journal_comes_last(relid, &functions)?;
     journal_if_missing(relid, &functions)?;
-    let states = memory::state_of(relid, &leaves, &functions)?;
+    let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
+    let log = log.map_or_else(|| memory::log_of_table(relid), |log| Ok(Some(log)))?;
+    let states = memory::state_of(relid, log, &leaves, &functions)?;
     let findings = states.first().and_then(|state| state["findings"].as_u64()).unwrap_or(0);
     for leaf in &leaves {
         memory::remember_ended(*leaf, &functions)?;
     }
-    let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
-    let log = log.map_or_else(|| memory::log_of_table(relid), |log| Ok(Some(log)))?;
     if let Some(log) = log {
         memory::remember_ended_elsewhere(log)?;
     }
@@ -238,7 +238,7 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
         segment: None,
         relation: Some(&name),
         reason: Some(reason),
-        details: json!({}),
+        details: json!({ "last_segment": memory::next_number(id)? - 1 }),
     })
 }
 

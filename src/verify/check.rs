@@ -41,6 +41,8 @@ pub enum Said {
 #[derive(Default)]
 pub struct Report {
     pub log: Option<LogId>,
+    /// The highest number of a segment whose header was seen.
+    pub last_segment: u32,
     pub entries: u64,
     pub chains: u32,
     pub findings: u64,
@@ -70,6 +72,7 @@ pub fn check(
         protections: BTreeMap::new(),
         read: HashSet::new(),
         headers: Vec::new(),
+        limit: None,
         newest: None,
         present: HashMap::new(),
         report: Report::default(),
@@ -112,7 +115,9 @@ pub fn check(
             check.columns_of_partitioned(&rel);
         }
     }
+    let last_segment = check.present.keys().max().copied().unwrap_or(0);
     let mut report = check.report;
+    report.last_segment = last_segment;
     report.elapsed_micros = i64::try_from(started.elapsed().as_micros()).unwrap_or(i64::MAX);
     Ok(report)
 }
@@ -135,6 +140,8 @@ struct Check<'a> {
     read: HashSet<pg_sys::Oid>,
     /// The headers of the table that is being checked.
     headers: Vec<Header>,
+    /// What the trigger of the partitioned table above says of max_chains.
+    limit: Option<Option<u32>>,
     /// The newest header of the table with rows that was looked at last.
     newest: Option<Header>,
     /// The segments whose headers were seen, and on which table first.
@@ -188,7 +195,8 @@ impl Check<'_> {
             self.finding(rel.oid(), None, finding);
         }
         match guard_state::mark(rel, self.functions) {
-            Ok(Some(Mark::Partitioned { log, .. })) => {
+            Ok(Some(Mark::Partitioned { log, max_chains })) => {
+                self.limit = Some(max_chains);
                 self.belongs(rel, log);
             }
             Ok(Some(Mark::Segment(_))) => {
@@ -222,6 +230,14 @@ impl Check<'_> {
     /// The append trigger's max_chains and the partition's bounds against what the journal says of them. Bounds are
     /// not shown: they may be values.
     fn protection(&mut self, rel: &Rel, current: u32) -> Result<(), Error> {
+        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions)
+            && self.limit.is_some_and(|above| above != segment.max_chains)
+        {
+            let above = crate::log::max_chains_argument(self.limit.flatten());
+            let now = crate::log::max_chains_argument(segment.max_chains);
+            let detail = format!("the append trigger has {now}, where the partitioned table has {above}");
+            self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
+        }
         let Some(Protection { bounds, max_chains }) = self.protections.remove(&current) else { return Ok(()) };
         if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions)
             && json!(segment.max_chains) != max_chains

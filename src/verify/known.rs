@@ -101,7 +101,7 @@ impl Changes {
                 "SELECT segment, details ->> 'header', details -> 'changed' FROM notary.journal AS j
                  WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'changed' AND EXISTS (
                      SELECT FROM notary.journal AS before WHERE before.log = j.log AND before.action = 'unprotect'
-                     AND before.at <= j.at)",
+                     AND (before.details ->> 'last_segment')::int8 < j.segment)",
                 &[log.to_string().into()],
                 |row| {
                     let segment = spi::get::<i64>(row, 1)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
@@ -171,7 +171,7 @@ pub fn protections(log: LogId) -> Result<BTreeMap<u32, Protection>, Error> {
         return Ok(BTreeMap::new());
     }
     let sql = "SELECT segment, details FROM notary.journal
-               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'bounds' ORDER BY notary_time";
+               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'bounds'";
     let rows = as_superuser(|| {
         spi::rows(sql, &[log.to_string().into()], |row| {
             Ok((spi::get::<i64>(row, 1)?, spi::get::<pgrx::JsonB>(row, 2)?))
@@ -204,7 +204,7 @@ pub fn segments(log: LogId) -> Result<BTreeMap<u32, Expected>, Error> {
                   FROM notary.segment WHERE log = $1::pg_catalog.uuid";
     let journaled = "SELECT segment, max(relation), NULL::int8, bool_or(NOT EXISTS (
                          SELECT FROM notary.journal AS later WHERE later.log = j.log
-                         AND later.action IN ('unprotect', 'forget') AND later.at > j.at))
+                         AND later.action IN ('unprotect', 'forget') AND (later.details ->> 'last_segment')::int8 >= j.segment))
                      FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ->> 'database' = $2
                      GROUP BY segment";
     let args = [log.to_string().into(), here.as_str().into()];
@@ -294,7 +294,9 @@ pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>
         "SELECT log::text, max(relation), bool_or(details ->> 'database' = $1) FROM notary.journal AS j
          WHERE action IN ('protect', 'attest') AND log IS NOT NULL AND NOT EXISTS (
              SELECT FROM notary.journal AS later WHERE later.log = j.log
-             AND later.action IN ('unprotect', 'forget') AND later.at > j.at) AND NOT {carried}
+             AND later.action IN ('unprotect', 'forget')
+             AND (later.details ->> 'last_segment')::int8 >= coalesce(j.segment, (j.details ->> 'last_segment')::int8, 0))
+         AND NOT {carried}
          GROUP BY log"
     );
     let args = [here.as_str().into(), functions.append.into(), functions.refuse.into()];

@@ -203,6 +203,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
             relation: Some(name),
             reason: None,
             details: json!({
+                "last_segment": report.last_segment,
                 "intact": report.findings == 0,
                 "entries": report.entries,
                 "chains": report.chains,

@@ -89,3 +89,67 @@ fn a28_another_limit_on_chains() {
     assert_found(&mut client, "audit", &["guard_off"]);
     assert!(findings(&mut client, "audit")[0].detail.contains("max_chains=unlimited"));
 }
+
+#[test]
+fn a28_another_limit_on_chains_for_partitions_to_come() {
+    let db = fresh_db("a28_root_limit");
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (id int) PARTITION BY LIST (id); CREATE TABLE one PARTITION OF audit FOR VALUES IN (1);
+             SELECT notary.protect('audit', 1); INSERT INTO audit VALUES (1)",
+        )
+        .unwrap();
+    let change = "UPDATE pg_trigger SET tgargs = decode(replace(encode(tgargs, 'hex'), encode('max_chains=1', 'hex'),
+            encode('max_chains=unlimited', 'hex')), 'hex') WHERE tgrelid = 'audit'::regclass";
+    behind_the_guard(&db, &[change]);
+    db.client().batch_execute("CREATE TABLE two PARTITION OF audit FOR VALUES IN (2)").unwrap();
+    assert_found(&mut db.client(), "audit", &["guard_off"]);
+}
+
+#[test]
+fn a28_the_collation_of_a_key() {
+    let db = fresh_db("a28_collation");
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (k text COLLATE \"POSIX\") PARTITION BY RANGE (k COLLATE \"C\");
+             CREATE TABLE low PARTITION OF audit FOR VALUES FROM ('A') TO ('a'); SELECT notary.protect('audit');
+             INSERT INTO audit VALUES ('Z')",
+        )
+        .unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    let change = "UPDATE pg_partitioned_table SET partcollation = '951'::oidvector WHERE partrelid = 'audit'::regclass";
+    behind_the_guard(&db, &[change]);
+    assert_found(&mut db.client(), "audit", &["foreign_rows"]);
+}
+
+#[test]
+fn bounds_read_alike_whatever_the_session_s_settings() {
+    let db = fresh_db("bounds_settings");
+    let make = |name: &str, key: &str, values: [&str; 2]| {
+        format!(
+            "CREATE TABLE {name} (k {key}) PARTITION BY LIST (k); CREATE TABLE {name}_1 PARTITION OF {name} FOR VALUES IN ({});
+             CREATE TABLE {name}_2 PARTITION OF {name} FOR VALUES IN ({}); SELECT notary.protect('{name}')",
+            values[0], values[1]
+        )
+    };
+    let odd = "SET standard_conforming_strings = off; SET DateStyle = 'German'; SET TimeZone = 'Asia/Kathmandu';
+        SET IntervalStyle = 'sql_standard'; SET bytea_output = 'escape'; SET extra_float_digits = -15";
+    let kinds = [
+        ("bytes", "bytea", ["'\\x00ff'::bytea", "'\\x01'::bytea"]),
+        ("words", "text", ["E'a\\\\b'", "'c'"]),
+        ("times", "timestamptz", ["'2026-01-01 00:00:00+00'", "'-infinity'"]),
+        ("spans", "interval", ["'1 day 02:03'", "'1 year'"]),
+        ("numbers", "float8", ["'0.1'", "'Infinity'"]),
+    ];
+    for (name, key, values) in kinds {
+        db.client().batch_execute(&make(name, key, values)).unwrap();
+        let under_odd_settings = make(&format!("odd_{name}"), key, values).replace("'\\x", "E'\\\\x");
+        db.client().batch_execute(&format!("{odd}; {under_odd_settings}")).unwrap();
+    }
+    for settings in ["", odd] {
+        let mut client = db.client();
+        client.batch_execute(settings).unwrap();
+        let wrong = client.query("SELECT log::text FROM notary.verify() WHERE NOT intact", &[]).unwrap();
+        assert!(wrong.is_empty(), "{settings}: {:?}", wrong.iter().map(|r| r.get::<_, String>(0)).collect::<Vec<_>>());
+    }
+}

@@ -224,3 +224,28 @@ fn an_old_partition_goes_in_one_transaction() {
     assert_intact(&mut client, "t", 2);
     assert_eq!(refused(&mut client, "DROP TABLE t2").code, "55000");
 }
+
+#[test]
+fn the_journal_s_order_is_not_the_clock_s() {
+    let db = fresh_db("again_clock");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); SELECT notary.protect('t'); INSERT INTO t VALUES (1), (1), (2);
+         CREATE TABLE ended (a int); SELECT notary.protect('ended')",
+    );
+    // As if the clock had been an hour ahead until now.
+    notary_tests::verdict::behind_the_guard(
+        &db,
+        &["UPDATE notary.journal SET at = at + interval '1 hour', notary_time = notary_time + interval '1 hour'"],
+    );
+    run(
+        &mut client,
+        "SELECT notary.unprotect('t', 'why'); DROP TABLE t2; UPDATE t SET a = 1 WHERE ctid = '(0,1)'; DELETE FROM t WHERE notary_seq = 2;
+         SELECT notary.protect('t'); SELECT notary.unprotect('ended', 'why')",
+    );
+    assert_intact(&mut client, "t", 1);
+    let wrong = "SELECT first_finding FROM notary.verify() WHERE NOT intact AND log IS DISTINCT FROM 'notary.journal'::regclass";
+    assert_eq!(texts(&mut client, wrong), Vec::<String>::new());
+}
