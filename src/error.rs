@@ -326,25 +326,16 @@ impl Error {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: {log} is an append-only log"),
                 detail,
-                {
-                    let log = log.replace('\'', "''");
-                    let otherwise = if hint.is_empty() {
-                        "To end the protection,".to_owned()
-                    } else {
-                        format!("{hint} Otherwise")
-                    };
-                    format!("{otherwise} its owner can run: SELECT notary.unprotect('{log}', 'why')")
+                match hint.as_str() {
+                    "" => format!("To end the protection, its owner can run: {}", unprotect(&log)),
+                    hint => format!("{hint} Otherwise its owner can run: {}", unprotect(&log)),
                 },
             ),
             Self::GuardRefused { attempt, log } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: {log} is an append-only log"),
                 "What guards the logs would be weakened.".into(),
-                format!(
-                    "To end all protection, unprotect every log first, notary.journal last: SELECT \
-                     notary.unprotect('{}', 'why')",
-                    log.replace('\'', "''")
-                ),
+                format!("To end all protection, unprotect every log first, notary.journal last: {}", unprotect(&log)),
             ),
             Self::NotIntact { summary, detail } => parts(
                 Code::ERRCODE_DATA_CORRUPTED,
@@ -370,6 +361,11 @@ impl Error {
             ),
         }
     }
+}
+
+/// What to type to end a log's protection.
+fn unprotect(log: &str) -> String {
+    format!("SELECT notary.unprotect('{}', 'why')", log.replace('\'', "''"))
 }
 
 impl std::fmt::Display for Error {

@@ -1,9 +1,10 @@
 //! `notary.journal`: what was done to logs, itself an ordinary log. Entries are written in the transaction of the deed.
 
 use crate::error::Error;
-use crate::pg::{context, spi};
+use crate::pg::{catalog_scan, context, spi};
 use notary_core::id::LogId;
 use pgrx::datum::DatumWithOid;
+use pgrx::pg_sys;
 use serde_json::Value;
 use std::cell::{Cell, RefCell};
 
@@ -55,7 +56,7 @@ pub fn exists() -> Result<bool, Error> {
 
 /// Makes the journal's table. Not a member of the extension: pg_dump must treat it as the ordinary table it is.
 pub fn create() -> Result<(), Error> {
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+    context::as_superuser(|| {
         for command in include_str!("../sql/journal_table.sql").split_inclusive(";\n") {
             if !command.trim().is_empty() {
                 spi::run(command, &[])?;
@@ -84,7 +85,7 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
         pgrx::JsonB(details).into(),
     ];
     let _writing = Writing::begin();
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
+    context::as_superuser(|| {
         spi::run(
             "INSERT INTO notary.journal (action, log, segment, relation, session_role, role, reason, details)
              VALUES ($1, $2::pg_catalog.uuid, $3, $4, $5, $6, $7, $8)",
@@ -97,6 +98,16 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
 thread_local! {
     static WRITING: Cell<bool> = const { Cell::new(false) };
     static DATABASE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Refuses to go on where nothing can be written to the journal: in a read-only transaction, and on a standby.
+pub fn must_be_writable(call: &'static str) -> Result<(), Error> {
+    if context::may_write() { Ok(()) } else { Err(Error::ReadOnly { call }) }
+}
+
+/// Is it the journal's table, by the name that it had before the command under way?
+pub fn is_table(relid: pg_sys::Oid) -> bool {
+    catalog_scan::qualified(relid) == "notary.journal"
 }
 
 /// Is pg_notary itself writing an entry now? Nobody else may: what the journal says excuses changes.
@@ -128,9 +139,7 @@ pub fn database() -> Result<String, Error> {
     let sql = "SELECT s.system_identifier::text || '/' || d.oid::text
                FROM pg_catalog.pg_control_system() s, pg_catalog.pg_database d
                WHERE d.datname OPERATOR(pg_catalog.=) pg_catalog.current_database()";
-    let found = context::as_role(context::BOOTSTRAP_SUPERUSER, false, || {
-        spi::rows(sql, &[], |row| spi::get::<String>(row, 1))
-    })?;
+    let found = context::as_superuser(|| spi::rows(sql, &[], |row| spi::get::<String>(row, 1)))?;
     let found = found.into_iter().flatten().next().unwrap_or_default();
     DATABASE.set(Some(found.clone()));
     Ok(found)

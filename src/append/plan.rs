@@ -2,6 +2,7 @@
 //! when the relcache says that the table's definition changed.
 
 use crate::error::Error;
+use crate::journal;
 use crate::log::Segment;
 use crate::pg::index;
 use crate::pg::inval;
@@ -89,7 +90,7 @@ impl Plan {
             last_chain,
             max_chains: segment.max_chains,
             header_hash: header.hash(),
-            journal: table.qualified() == "notary.journal",
+            journal: journal::is_table(table.oid()),
             columns,
             index,
             writer: RowWriter::of(&table)?,

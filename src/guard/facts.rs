@@ -1,6 +1,7 @@
 //! What the catalogs say of logs, and how a refusal names them.
 
 use crate::error::Error;
+use crate::journal;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Key, Row, View};
 use crate::pg::{compat, relation};
@@ -78,17 +79,12 @@ pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
                 continue;
             };
             found = Some(trigger.table);
-            if !is_journal(trigger.table) {
+            if !journal::is_table(trigger.table) {
                 return found;
             }
         }
     }
     found
-}
-
-/// Is it the journal, by the name it had before the command under way?
-pub fn is_journal(relid: pg_sys::Oid) -> bool {
-    catalog_scan::qualified(relid) == "notary.journal"
 }
 
 /// What depends on something.

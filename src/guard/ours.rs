@@ -2,6 +2,7 @@
 
 use super::{facts, start};
 use crate::error::Error;
+use crate::journal;
 use crate::log::Functions;
 use crate::pg::catalog_scan::{self, View};
 use crate::pg::{context, relation};
@@ -85,7 +86,7 @@ pub fn relation_changed(relid: pg_sys::Oid, functions: &Functions) -> Result<(),
         return Ok(());
     }
     let is_ours = facts::is_our_member(pg_sys::RelationRelationId, relid);
-    if old_owner != owner && (is_ours || facts::is_journal(relid)) {
+    if old_owner != owner && (is_ours || journal::is_table(relid)) {
         return new_owner(owner, functions);
     }
     if before != after && is_ours {

@@ -2,6 +2,7 @@
 
 use super::{columns, facts, ours, start};
 use crate::error::Error;
+use crate::journal;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Row, View};
 use crate::pg::row::NOTARY_COLUMNS;
@@ -80,7 +81,7 @@ pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if old_type != new_type && new_type != pg_sys::InvalidOid {
         return Err(facts::refusal(relid, "ALTER TABLE OF", "A typed table's columns change with its type.", ""));
     }
-    if (old_name != new_name || old_schema != new_schema) && facts::is_journal(relid) {
+    if (old_name != new_name || old_schema != new_schema) && journal::is_table(relid) {
         let attempt = if old_name == new_name { "SET SCHEMA" } else { "RENAME TABLE" };
         return Err(facts::refusal(relid, attempt, "The journal of what is done to logs is found by its name.", ""));
     }

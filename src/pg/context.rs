@@ -208,7 +208,7 @@ pub fn as_role<T>(role: pg_sys::Oid, restricted: bool, work: impl FnOnce() -> T)
 }
 
 /// The role that exists in every cluster and owns the catalogs.
-pub const BOOTSTRAP_SUPERUSER: pg_sys::Oid = pg_sys::Oid::from_u32(10);
+const BOOTSTRAP_SUPERUSER: pg_sys::Oid = pg_sys::Oid::from_u32(10);
 
 /// May the current user SELECT from the whole relation?
 pub fn may_select(relid: pg_sys::Oid) -> bool {
@@ -227,6 +227,12 @@ pub fn database_is_utf8() -> bool {
 /// Lets a cancel or a termination take effect.
 pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
+}
+
+/// Runs `work` as the superuser who always exists: what touches pg_notary's own tables, or catalogs, and runs no code of
+/// any user.
+pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
+    as_role(BOOTSTRAP_SUPERUSER, false, work)
 }
 
 /// May this transaction write? Not in a read-only one, and not on a standby.

@@ -4,9 +4,10 @@
 
 use crate::error::Error;
 use crate::log::{self, Functions, Mark};
+use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::pg::{context, rewrite, spi};
+use crate::pg::{rewrite, spi};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -53,10 +54,6 @@ fn remembered(condition: &str, args: &[pgrx::datum::DatumWithOid<'_>]) -> Result
             Some(Remembered { log: log.parse().ok()?, header: Header::parse(&header).ok()?, schema, table, oid })
         })
         .collect())
-}
-
-fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, work)
 }
 
 /// The log that a table belonged to.

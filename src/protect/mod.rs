@@ -25,32 +25,26 @@ use serde_json::json;
 
 #[pg_extern(sql = false)]
 fn protect(log: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Uuid {
-    must_write("notary.protect()");
+    journal::must_be_writable("notary.protect()").or_raise();
     let log = protect_table(log, max_chains).or_raise();
     Uuid::from_bytes(*log.as_bytes())
 }
 
 #[pg_extern(sql = false)]
 fn unprotect(log: Option<pg_sys::Oid>, reason: Option<&str>) {
-    must_write("notary.unprotect()");
+    journal::must_be_writable("notary.unprotect()").or_raise();
     unprotect_table(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn forget(log: Option<Uuid>, reason: Option<&str>) {
-    must_write("notary.forget()");
+    journal::must_be_writable("notary.forget()").or_raise();
     forget_log(log, reason).or_raise();
 }
 
 #[pg_extern(sql = false)]
 fn header(segment: pg_sys::Oid) -> SetOfIterator<'static, String> {
     SetOfIterator::new(header_lines(segment).or_raise())
-}
-
-fn must_write(call: &'static str) {
-    if !context::may_write() {
-        Error::ReadOnly { call }.raise();
-    }
 }
 
 fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<LogId, Error> {
@@ -299,5 +293,5 @@ fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
 
 /// Runs SQL of ours on a table as the superuser who always exists: catalog changes that call no user's code.
 fn as_superuser(sql: &str) -> Result<(), Error> {
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, || spi::run(sql, &[])).map(|_| ())
+    context::as_superuser(|| spi::run(sql, &[])).map(|_| ())
 }

@@ -7,7 +7,7 @@ use super::known::{self, Changes, Expected, Protection};
 use super::logs;
 use super::rows::{At, Subject};
 use crate::error::Error;
-use crate::log::{Functions, Mark, Segment};
+use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
@@ -220,33 +220,31 @@ impl Check<'_> {
 
     /// A partitioned table has the columns that its partitions' headers tell of, or queries do not show them.
     fn columns_of_partitioned(&mut self, rel: &Rel) {
-        let Some(header) = self.newest.take() else { return };
-        for finding in guard_state::columns_of_partitioned(rel, &header) {
+        let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
+        for finding in findings.into_iter().flatten() {
             self.finding(rel.oid(), None, finding);
         }
-        self.newest = Some(header);
     }
 
     /// The append trigger's max_chains and the partition's bounds against what the journal says of them. Bounds are
     /// not shown: they may be values.
     fn protection(&mut self, rel: &Rel, current: u32) -> Result<(), Error> {
-        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions)
-            && self.limit.is_some_and(|above| above != segment.max_chains)
-        {
-            let above = crate::log::max_chains_argument(self.limit.flatten());
-            let now = crate::log::max_chains_argument(segment.max_chains);
-            let detail = format!("the append trigger has {now}, where the partitioned table has {above}");
-            self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
+        let (limit, bounds) = (self.limit, log::bounds(rel.oid())?);
+        let noted = self.protections.remove(&current);
+        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions) {
+            let now = log::max_chains_argument(segment.max_chains);
+            let mut differs = |where_else: String| {
+                let detail = format!("the append trigger has {now}, where {where_else}");
+                self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
+            };
+            if let Some(above) = limit.filter(|above| *above != segment.max_chains) {
+                differs(format!("the partitioned table has {}", log::max_chains_argument(above)));
+            }
+            if let Some(noted) = noted.as_ref().filter(|noted| json!(segment.max_chains) != noted.max_chains) {
+                differs(format!("the journal has {}", noted.max_chains));
+            }
         }
-        let Some(Protection { bounds, max_chains }) = self.protections.remove(&current) else { return Ok(()) };
-        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions)
-            && json!(segment.max_chains) != max_chains
-        {
-            let now = crate::log::max_chains_argument(segment.max_chains);
-            let detail = format!("the append trigger has {now}, where the journal has {max_chains}");
-            self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
-        }
-        if json!(crate::log::bounds(rel.oid())?) != bounds {
+        if noted.is_some_and(|noted| json!(bounds) != noted.bounds) {
             let detail = "the partition's bounds, or those of a table above it, are not what notary.journal says: \
                           queries do not find its rows"
                 .to_owned();

@@ -4,8 +4,9 @@
 use crate::error::Error;
 use crate::journal;
 use crate::log::Functions;
+use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
-use crate::pg::{context, spi};
+use crate::pg::spi;
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use notary_core::{Finding, Problem};
@@ -165,7 +166,7 @@ pub struct Protection {
     pub max_chains: Value,
 }
 
-/// The protections of a log's segments, the newest entry of each; what an entry does not say is not there.
+/// The protections of a log's segments. Entries that only go on with the list of another have none.
 pub fn protections(log: LogId) -> Result<BTreeMap<u32, Protection>, Error> {
     if !journal::exists()? {
         return Ok(BTreeMap::new());
@@ -318,8 +319,4 @@ pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>
         read(&journaled, &args)?.into_iter().for_each(&mut note);
     }
     Ok(all.into_values().filter(|lost| lost.log.parse().is_ok_and(|log| !present.contains(&log))).collect())
-}
-
-fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    context::as_role(context::BOOTSTRAP_SUPERUSER, false, work)
 }

@@ -180,9 +180,7 @@ fn assert_intact(relid: Option<pg_sys::Oid>) {
 /// `notary.attest(log)`: verifies and writes the answer to the journal; true when all is intact.
 #[pg_extern(sql = false)]
 fn attest(relid: Option<pg_sys::Oid>) -> bool {
-    if !context::may_write() {
-        Error::ReadOnly { call: "notary.attest()" }.raise();
-    }
+    journal::must_be_writable("notary.attest()").or_raise();
     attest_and_write(relid).or_raise()
 }
 

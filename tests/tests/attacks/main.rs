@@ -13,6 +13,7 @@ mod partitions;
 mod shown;
 mod superuser;
 
+use notary_tests::verdict::assert_found;
 use notary_tests::{Cluster, Database, fresh_db};
 
 /// Five entries in chain 1, from one table and one writer.
@@ -32,5 +33,21 @@ pub fn five(name: &str) -> Database<'static> {
 pub fn five_on<'a>(cluster: &'a Cluster, name: &str) -> Database<'a> {
     let db = cluster.fresh_db(name);
     db.client().batch_execute(FIVE).unwrap();
+    db
+}
+
+/// A partitioned log of fifteen entries: 1 to 9 in `low`, the rest in `high`.
+pub fn partitioned(name: &str) -> Database<'static> {
+    let db = fresh_db(name);
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (id int, what text) PARTITION BY RANGE (id);
+             CREATE TABLE low PARTITION OF audit FOR VALUES FROM (0) TO (10);
+             CREATE TABLE high PARTITION OF audit FOR VALUES FROM (10) TO (20);
+             SELECT notary.protect('audit');
+             INSERT INTO audit (id, what) SELECT i, 'entry ' || i FROM generate_series(1, 15) AS i",
+        )
+        .unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
     db
 }

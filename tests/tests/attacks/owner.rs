@@ -1,7 +1,7 @@
 //! 1 to 22: what an owner or an application may try. That it is refused is for other tests; here it was done all the
 //! same, by somebody who went round the guard, and must be found.
 
-use crate::five;
+use crate::{five, partitioned};
 use notary_tests::fresh_db;
 use notary_tests::verdict::{assert_found, behind_the_guard};
 
@@ -107,17 +107,8 @@ fn a16_a_log_set_unlogged() {
 
 #[test]
 fn a17_a_partition_detached_edited_and_attached() {
-    let db = fresh_db("a17");
+    let db = partitioned("a17");
     let mut client = db.client();
-    client
-        .batch_execute(
-            "CREATE TABLE audit (id int, what text) PARTITION BY RANGE (id);
-             CREATE TABLE low PARTITION OF audit FOR VALUES FROM (0) TO (10);
-             CREATE TABLE high PARTITION OF audit FOR VALUES FROM (10) TO (20);
-             SELECT notary.protect('audit');
-             INSERT INTO audit (id, what) SELECT i, 'entry ' || i FROM generate_series(1, 15) AS i",
-        )
-        .unwrap();
     behind_the_guard(
         &db,
         &[

@@ -1,22 +1,8 @@
 //! 28: catalogs of a partitioned log edited so that queries show other rows than there are.
 
+use crate::partitioned;
+use notary_tests::fresh_db;
 use notary_tests::verdict::{assert_found, behind_the_guard, findings};
-use notary_tests::{Database, fresh_db};
-
-fn partitioned(name: &str) -> Database<'static> {
-    let db = fresh_db(name);
-    db.client()
-        .batch_execute(
-            "CREATE TABLE audit (id int, what text) PARTITION BY RANGE (id);
-             CREATE TABLE low PARTITION OF audit FOR VALUES FROM (0) TO (10);
-             CREATE TABLE high PARTITION OF audit FOR VALUES FROM (10) TO (20);
-             SELECT notary.protect('audit');
-             INSERT INTO audit (id, what) SELECT i, 'entry ' || i FROM generate_series(1, 15) AS i",
-        )
-        .unwrap();
-    assert_found(&mut db.client(), "audit", &[]);
-    db
-}
 
 #[track_caller]
 fn found(name: &str, sql: &str, expected: &[&str], words: &str) {
