@@ -157,6 +157,45 @@ pub enum Error {
         /// Its seq.
         seq: i64,
     },
+    /// The entry is not in a seal of the size asked for.
+    NotSealed {
+        /// The table, qualified.
+        table: String,
+        /// Its chain.
+        chain: i32,
+        /// Its seq.
+        seq: i64,
+        /// The seal's size.
+        size: u64,
+    },
+    /// A procedure that commits, where it cannot.
+    InTransactionBlock {
+        /// What was called.
+        call: &'static str,
+    },
+    /// The key file, or a key in it, cannot be used.
+    KeyFile {
+        /// What is wrong; never what the file holds.
+        message: String,
+        /// The facts.
+        detail: String,
+        /// The next step.
+        hint: String,
+    },
+    /// A file is there already.
+    FileExists {
+        /// Its name.
+        file: String,
+    },
+    /// A log is not in the state that sealing needs.
+    NotSealable {
+        /// What.
+        message: String,
+        /// The facts.
+        detail: String,
+        /// The next step.
+        hint: String,
+    },
     /// SPI failed.
     Spi(String),
 }
@@ -344,7 +383,7 @@ impl Error {
                 "SELECT * FROM notary.findings(log) shows every finding. Keep the server's files and logs as they are."
                     .into(),
             ),
-            Self::Installation { message, detail, hint } => {
+            Self::Installation { message, detail, hint } | Self::NotSealable { message, detail, hint } => {
                 parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, detail, hint)
             }
             Self::NoEntry { table, chain, seq } => parts(
@@ -352,6 +391,25 @@ impl Error {
                 format!("{table} has no entry at chain {chain}, seq {seq}"),
                 "It does not exist, or row-level security hides it from the current user.".into(),
                 format!("SELECT notary_chain, notary_seq FROM {table} shows which there are."),
+            ),
+            Self::NotSealed { table, chain, seq, size } => parts(
+                Code::ERRCODE_NO_DATA_FOUND,
+                format!("the entry of {table} at chain {chain}, seq {seq} is not in a seal yet"),
+                format!("The seal has size {size}, and the entry came later."),
+                "CALL notary.seal(log) makes a seal that holds it; proofs are against the newest, or the size given.".into(),
+            ),
+            Self::InTransactionBlock { call } => parts(
+                Code::ERRCODE_ACTIVE_SQL_TRANSACTION,
+                format!("{call} cannot run inside a transaction block"),
+                "It commits before it answers: a seal that somebody holds must never be rolled back.".into(),
+                "CALL it by itself, with autocommit on (in a driver: autocommit mode), not in a function.".into(),
+            ),
+            Self::KeyFile { message, detail, hint } => parts(Code::ERRCODE_CONFIG_FILE_ERROR, message, detail, hint),
+            Self::FileExists { file } => parts(
+                Code::ERRCODE_DUPLICATE_FILE,
+                format!("file \"{file}\" exists already"),
+                "A key is never written over another one: seals that were signed with it could not be continued.".into(),
+                "To take a new key, set notary.signing_key_file to a new name; see the documentation on rotation.".into(),
             ),
             Self::Spi(message) => parts(
                 Code::ERRCODE_INTERNAL_ERROR,

@@ -7,7 +7,27 @@ static RESTORE: GucSetting<bool> = GucSetting::<bool>::new(false);
 #[cfg(feature = "omissions")]
 static OMIT: GucSetting<Option<std::ffi::CString>> = GucSetting::<Option<std::ffi::CString>>::new(None);
 
+static ORIGIN: GucSetting<Option<std::ffi::CString>> = GucSetting::<Option<std::ffi::CString>>::new(None);
+static SIGNING_KEY_FILE: GucSetting<Option<std::ffi::CString>> = GucSetting::<Option<std::ffi::CString>>::new(None);
+
 pub fn init() {
+    GucRegistry::define_string_guc(
+        c"notary.origin",
+        c"The name under which this server's logs are sealed, such as db.example.com.",
+        c"A log's seals bear <notary.origin>/<uuid of the log>. It is fixed for a log by its first seal.",
+        &ORIGIN,
+        GucContext::Suset,
+        GucFlags::default(),
+    );
+    GucRegistry::define_string_guc(
+        c"notary.signing_key_file",
+        c"The file with the secret that seals are signed with.",
+        c"Written by notary.generate_key(). Belongs to the server's user, or to root, and to nobody else; a path that is \
+          not absolute starts in the data directory. Without it seals are unsigned.",
+        &SIGNING_KEY_FILE,
+        GucContext::Suset,
+        GucFlags::SUPERUSER_ONLY,
+    );
     GucRegistry::define_bool_guc(
         c"notary.restore",
         c"Keeps the notary_* values that inserted rows bring along, instead of refusing them.",
@@ -32,6 +52,20 @@ pub fn init() {
 /// Is `notary.restore` on?
 pub fn restore() -> bool {
     RESTORE.get()
+}
+
+/// `notary.origin`, None where it is not set.
+pub fn origin() -> Option<String> {
+    text(&ORIGIN)
+}
+
+/// `notary.signing_key_file`, None where it is not set.
+pub fn signing_key_file() -> Option<String> {
+    text(&SIGNING_KEY_FILE)
+}
+
+fn text(setting: &GucSetting<Option<std::ffi::CString>>) -> Option<String> {
+    setting.get().and_then(|text| text.into_string().ok()).filter(|text| !text.is_empty())
 }
 
 /// The check to be left out; empty for none.

@@ -19,6 +19,8 @@ pub enum Action {
     Attest,
     /// A log that is no longer in this database was given up on purpose.
     Forget,
+    /// A log may be sealed again after a restore or failover.
+    Resume,
 }
 
 impl Action {
@@ -28,6 +30,7 @@ impl Action {
             Self::Unprotect => "unprotect",
             Self::Attest => "attest",
             Self::Forget => "forget",
+            Self::Resume => "resume",
         }
     }
 }
@@ -73,6 +76,7 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
     let mut details = entry.details.clone();
     if let Some(object) = details.as_object_mut() {
         object.insert("database".into(), database()?.into());
+        object.insert("timeline".into(), crate::tree::timeline()?.into());
     }
     let args: Vec<DatumWithOid<'_>> = vec![
         entry.action.as_str().into(),

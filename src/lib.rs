@@ -10,15 +10,18 @@
 //! | what may not happen to a log | `guard/` |
 //! | the write path: trigger → chain → line → hash | `append/` |
 //! | the read path: rows → findings | `verify/` |
+//! | seals, proofs, export; keys | `seal/` |
 //! | what is known of a log from its triggers | `log.rs` |
+//! | what is remembered of a log's Merkle tree | `tree/` |
+//! | who may do what | `access.rs` |
 //! | the journal of what was done to logs | `journal.rs` |
 //! | messages, SQLSTATEs, hints | `error.rs` |
 //! | settings | `gucs.rs` |
 //! | what SQL sees | `schema.rs` and `../sql/` |
 //!
-//! `append`, `verify`, `protect` and `guard` use `core`, `pg`, `log`, `journal`, `error` and `gucs`, never each
-//! other. Above all `verify` does not import `append`: the checker must not share the writer's path.
+//! `append`, `verify`, `protect`, `guard` and `seal` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
 
+mod access;
 mod append;
 mod error;
 mod guard;
@@ -28,6 +31,8 @@ mod log;
 mod pg;
 mod protect;
 mod schema;
+mod seal;
+mod tree;
 mod verify;
 
 pgrx::pg_module_magic!(name, version);

@@ -205,6 +205,25 @@ pub fn root(rel: &Rel) -> pg_sys::Oid {
     compat::partition_ancestors(rel.oid()).last().copied().unwrap_or_else(|| rel.oid())
 }
 
+/// The table in this database that carries triggers of `log`: the top of its partition tree.
+pub fn table_of(log: LogId, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
+    let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
+    let tables =
+        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+    for relid in tables.into_iter().flatten() {
+        let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else { continue };
+        let found = match mark(&rel, functions) {
+            Ok(Some(Mark::Segment(segment))) => segment.log() == log,
+            Ok(Some(Mark::Partitioned { log: other, .. })) => other == log,
+            Ok(None) | Err(_) => false,
+        };
+        if found {
+            return Ok(Some(root(&rel)));
+        }
+    }
+    Ok(None)
+}
+
 /// Every table with rows below (or at) a relation.
 pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
     if !rel.is_partitioned() {

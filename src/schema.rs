@@ -6,4 +6,5 @@ extension_sql_file!("../sql/00_schema.sql", name = "schema", bootstrap);
 extension_sql_file!("../sql/10_triggers.sql", name = "triggers", requires = ["schema"]);
 extension_sql_file!("../sql/20_protect.sql", name = "protect", requires = ["triggers"]);
 extension_sql_file!("../sql/30_verify.sql", name = "verify", requires = ["protect"]);
-extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["verify"], finalize);
+extension_sql_file!("../sql/40_seal.sql", name = "seal", requires = ["verify"]);
+extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["seal"], finalize);

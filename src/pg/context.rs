@@ -240,3 +240,53 @@ pub fn may_write() -> bool {
     // SAFETY: plain variables of this backend.
     unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }
+
+/// Runs `work` with a search_path in which nobody but a superuser can put anything: what is called without one of its own.
+/// An error puts the caller's back with the (sub)transaction.
+pub fn with_safe_path<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: a nest level of settings of our own, ended below or by the abort of the transaction.
+    let level = unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        pg_sys::set_config_option(
+            c"search_path".as_ptr(),
+            c"pg_catalog, pg_temp".as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            pg_sys::GucAction::GUC_ACTION_SAVE,
+            true,
+            0,
+            false,
+        );
+        level
+    };
+    let result = work();
+    // SAFETY: the level that was begun above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
+/// From here to the end of the transaction: a commit waits until it is on disk, and with synchronous standbys on theirs.
+pub fn commit_safely() {
+    // SAFETY: a plain setting of this backend, and a change of it that ends with the transaction.
+    unsafe {
+        if pg_sys::synchronous_commit < pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_REMOTE_FLUSH as i32 {
+            pg_sys::set_config_option(
+                c"synchronous_commit".as_ptr(),
+                c"on".as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_LOCAL,
+                true,
+                0,
+                false,
+            );
+        }
+    }
+}
+
+/// Does row-level security keep rows of the table from the current user?
+pub fn rows_are_hidden(relid: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up; no error is raised for what does not apply.
+    let applies = unsafe { pg_sys::check_enable_rls(relid, pg_sys::InvalidOid, true) };
+    applies == pg_sys::CheckEnableRlsResult::RLS_ENABLED as i32
+}

@@ -234,44 +234,73 @@ impl<'a> Reader<'a> {
         // SAFETY: as in page(); offsets are checked against the page before they are used.
         unsafe {
             let (buffer, page) = page::pin(self.table, root.block, core::ptr::null_mut());
-            let visible = self.chain_is_visible(buffer, page, root);
+            let visible = self.visible_behind(buffer, page, root);
             pg_sys::UnlockReleaseBuffer(buffer);
-            visible
+            visible.is_some()
+        }
+    }
+
+    /// Calls `each` for the visible row that an index entry pointing at `root` leads to, if there is one. Raises what
+    /// reading raises. The block is below the table's length.
+    pub fn behind(&mut self, root: Tid, each: impl FnOnce(Row<'_>)) {
+        // SAFETY: as in page().
+        unsafe {
+            let (buffer, page) = page::pin(self.table, root.block, core::ptr::null_mut());
+            let found = self.visible_behind(buffer, page, root);
+            pg_sys::LockBuffer(buffer, pg_sys::BUFFER_LOCK_UNLOCK as i32);
+            if let Some(offset) = found {
+                let tid = Tid { block: root.block, offset };
+                each(Row { tid, root, values: self.values_at(page, offset) });
+            }
+            pg_sys::ReleaseBuffer(buffer);
         }
     }
 
     /// # Safety
+    /// `page` is pinned.
+    unsafe fn values_at(
+        &mut self,
+        page: &[u8],
+        offset: u16,
+    ) -> Result<(&[pg_sys::Datum], &[bool]), &'static str> {
+        let bytes = tuple(page, offset)?;
+        // SAFETY: the bytes came from tuple().
+        unsafe { take_apart(self.layout, bytes, &mut self.values, &mut self.nulls)? };
+        Ok((&self.values, &self.nulls))
+    }
+
+    /// The visible member of the update chain that begins at `root`.
+    ///
+    /// # Safety
     /// The buffer is pinned and locked, `page` is its content.
-    unsafe fn chain_is_visible(&self, buffer: pg_sys::Buffer, page: &[u8], root: Tid) -> bool {
+    unsafe fn visible_behind(&self, buffer: pg_sys::Buffer, page: &[u8], root: Tid) -> Option<u16> {
         let mut offset = root.offset;
         // A chain has no more members than the page has rows; a damaged one may be a circle.
         for _ in 0..MAX_TUPLES {
             if offset == 0 || offset > line_pointers(page) {
-                return false;
+                return None;
             }
             let item = item(page, offset);
             if item.lp_flags() == pg_sys::LP_REDIRECT {
                 offset = u16::try_from(item.lp_off()).unwrap_or(0);
                 continue;
             }
-            let Some(bytes) = is_used(page, offset).then(|| tuple(page, offset).ok()).flatten() else {
-                return false;
-            };
+            let bytes = is_used(page, offset).then(|| tuple(page, offset).ok()).flatten()?;
             // SAFETY: tuple() checked that the bytes hold a header.
             unsafe {
                 if self.is_visible(buffer, bytes, Tid { block: root.block, offset })
                     || self.is_shown_anyway(page, root.block)
                 {
-                    return true;
+                    return Some(offset);
                 }
                 let header = &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>();
                 if u32::from(header.t_infomask2) & pg_sys::HEAP_HOT_UPDATED == 0 {
-                    return false;
+                    return None;
                 }
                 offset = header.t_ctid.ip_posid;
             }
         }
-        false
+        None
     }
 
     /// # Safety

@@ -174,27 +174,28 @@ pub unsafe fn digest(value: pg_sys::Datum) -> Option<Digest> {
 
 /// A scan key for `column > argument` on an integer column.
 fn above(attribute: i16, argument: i32) -> pg_sys::ScanKeyData {
-    let mut key = pg_sys::ScanKeyData::default();
-    // SAFETY: fills the key; the function is a built-in one.
-    unsafe {
-        pg_sys::ScanKeyInit(
-            &mut key,
-            attribute,
-            pg_sys::BTGreaterStrategyNumber as u16,
-            pg_sys::F_INT4GT.into(),
-            pg_sys::Datum::from(argument),
-        );
-    }
-    key
+    key(attribute, pg_sys::BTGreaterStrategyNumber, pg_sys::F_INT4GT, pg_sys::Datum::from(argument))
+}
+
+/// A scan key for `column >= argument` on a bigint column.
+pub fn at_least(attribute: i16, argument: i64) -> pg_sys::ScanKeyData {
+    key(attribute, pg_sys::BTGreaterEqualStrategyNumber, pg_sys::F_INT8GE, pg_sys::Datum::from(argument))
+}
+
+/// A scan key for `column <= argument` on a bigint column.
+pub fn at_most(attribute: i16, argument: i64) -> pg_sys::ScanKeyData {
+    key(attribute, pg_sys::BTLessEqualStrategyNumber, pg_sys::F_INT8LE, pg_sys::Datum::from(argument))
 }
 
 /// A scan key for equality.
 pub fn equal(attribute: i16, function: u32, argument: pg_sys::Datum) -> pg_sys::ScanKeyData {
+    key(attribute, pg_sys::BTEqualStrategyNumber, function, argument)
+}
+
+fn key(attribute: i16, strategy: u32, function: u32, argument: pg_sys::Datum) -> pg_sys::ScanKeyData {
     let mut key = pg_sys::ScanKeyData::default();
     // SAFETY: fills the key; the function is a built-in one.
-    unsafe {
-        pg_sys::ScanKeyInit(&mut key, attribute, pg_sys::BTEqualStrategyNumber as u16, function.into(), argument);
-    }
+    unsafe { pg_sys::ScanKeyInit(&mut key, attribute, strategy as u16, function.into(), argument) };
     key
 }
 

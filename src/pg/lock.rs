@@ -46,11 +46,20 @@ impl ChainLock {
 
 /// Takes the lock under which a log gives out segment numbers, held to the end of the transaction.
 pub fn lock_log_numbers(log: &[u8; 16]) {
+    lock_log(log, pg_sys::RelationRelationId);
+}
+
+/// Takes the lock under which a log's tree grows and is signed, held to the end of the transaction.
+pub fn lock_tree(log: &[u8; 16]) {
+    lock_log(log, pg_sys::ExtensionRelationId);
+}
+
+fn lock_log(log: &[u8; 16], class: pg_sys::Oid) {
     let word = |i: usize| u32::from_ne_bytes([log[i], log[i + 1], log[i + 2], log[i + 3]]);
     // SAFETY: MyDatabaseId is set once at connection time.
     let database = unsafe { pg_sys::MyDatabaseId };
     // A uuid's 128 bits folded into the tag; two logs that share a lock only wait for each other.
-    let tag = tag(database, pg_sys::RelationRelationId, word(0) ^ word(4) ^ word(8) ^ word(12), 0);
+    let tag = tag(database, class, word(0) ^ word(4) ^ word(8) ^ word(12), 0);
     // SAFETY: a well-formed tag inside a transaction.
     unsafe { pg_sys::LockAcquire(&tag, pg_sys::ExclusiveLock as i32, false, false) };
 }

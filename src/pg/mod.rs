@@ -14,6 +14,7 @@
 pub mod access_hook;
 pub mod catalog;
 pub mod catalog_scan;
+pub mod chain_rows;
 pub mod compat;
 pub mod context;
 pub mod entry;
@@ -25,6 +26,7 @@ pub mod inval;
 pub mod lock;
 pub mod page;
 pub mod parse_tree;
+pub mod procedure;
 pub mod relation;
 pub mod report;
 pub mod results;

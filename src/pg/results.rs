@@ -1,6 +1,7 @@
 //! A set-returning function's rows, written into a tuplestore (which spills to disk past work_mem), so that a million
 //! findings cost no memory.
 
+use crate::error::Error;
 use pgrx::datum::IntoDatum;
 use pgrx::pg_sys;
 
@@ -12,7 +13,7 @@ pub struct Results {
 
 impl Results {
     /// Prepares the result; None when the caller cannot take a set.
-    pub fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Option<Self> {
+    fn begin(fcinfo: pg_sys::FunctionCallInfo) -> Option<Self> {
         // SAFETY: the function manager's contract for set-returning functions in materialize mode: store and descriptor
         // live in the per-query context.
         unsafe {
@@ -42,6 +43,18 @@ impl Results {
         }
     }
 
+    /// Prepares the result, or raises where the caller cannot take a set.
+    pub fn of(fcinfo: pg_sys::FunctionCallInfo) -> Self {
+        Self::begin(fcinfo).unwrap_or_else(|| {
+            Error::BadArgument {
+                message: "a set-returning function was called where no set is accepted".into(),
+                detail: "It answers with rows.".into(),
+                hint: "Call it in FROM: SELECT * FROM notary.verify().".into(),
+            }
+            .raise()
+        })
+    }
+
     /// Adds a row; as many values as the function has result columns.
     pub fn put(&mut self, row: Vec<Option<pg_sys::Datum>>) {
         let mut nulls: Vec<bool> = row.iter().map(Option::is_none).collect();
@@ -64,4 +77,21 @@ pub fn datum<T: IntoDatum>(value: T) -> Option<pg_sys::Datum> {
 pub fn argument<T: pgrx::FromDatum>(fcinfo: pg_sys::FunctionCallInfo, index: usize) -> Option<T> {
     // SAFETY: the function is declared in SQL with an argument of that type at that place.
     unsafe { pgrx::fcinfo::pg_getarg(fcinfo, index) }
+}
+
+/// The row that a function with OUT arguments answers with; as many values as it has of them.
+pub fn record(fcinfo: pg_sys::FunctionCallInfo, row: Vec<Option<pg_sys::Datum>>) -> pg_sys::Datum {
+    let mut nulls: Vec<bool> = row.iter().map(Option::is_none).collect();
+    let mut values: Vec<_> = row.into_iter().map(|v| v.unwrap_or(pg_sys::Datum::from(0))).collect();
+    // SAFETY: the descriptor is the function's own; the tuple is made only of as many values as it has columns.
+    unsafe {
+        let mut desc: pg_sys::TupleDesc = core::ptr::null_mut();
+        let class = pg_sys::get_call_result_type(fcinfo, core::ptr::null_mut(), &mut desc);
+        if class != pg_sys::TypeFuncClass::TYPEFUNC_COMPOSITE || usize::try_from((*desc).natts) != Ok(values.len()) {
+            Error::Spi("a function's declaration in SQL is not the one that its library knows".into()).raise();
+        }
+        let desc = pg_sys::BlessTupleDesc(desc);
+        let tuple = pg_sys::heap_form_tuple(desc, values.as_mut_ptr(), nulls.as_mut_ptr());
+        pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data)
+    }
 }

@@ -4,42 +4,11 @@ use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::relation::Rel;
 use crate::pg::row::{NOTARY_COLUMNS, NotaryColumns, RowWriter, is_notary_column};
-use crate::pg::{compat, context, spi};
+use crate::pg::{context, spi};
 use pgrx::pg_sys;
 
 /// The most columns a table can have in PostgreSQL, dropped ones included.
 const MAX_COLUMNS: usize = 1600;
-
-/// Refuses all but the table's owner and superusers.
-pub fn ownership(relid: pg_sys::Oid, what: &'static str) -> Result<(), Error> {
-    let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
-        return Err(Error::BadArgument {
-            message: format!("relation with OID {} does not exist", relid.to_u32()),
-            detail: String::new(),
-            hint: "Name a table.".into(),
-        });
-    };
-    if compat::owns_relation(relid) { Ok(()) } else { Err(Error::NotOwner { table: rel.qualified(), what }) }
-}
-
-/// Refuses those who may not read the table.
-pub fn may_select(rel: &Rel) -> Result<(), Error> {
-    if context::may_select(rel.oid()) { Ok(()) } else { Err(Error::NoSelect { table: rel.qualified() }) }
-}
-
-/// Is this the relation that was protected: not a partition of it, and a log at all?
-pub fn is_root_of_log(rel: &Rel, functions: &Functions) -> Result<(), Error> {
-    not_a_partition_of_a_log(rel, functions)?;
-    if log::is_log(rel, functions) { Ok(()) } else { Err(Error::NotALog { table: rel.qualified() }) }
-}
-
-fn not_a_partition_of_a_log(rel: &Rel, functions: &Functions) -> Result<(), Error> {
-    let root = Rel::open(log::root(rel), pg_sys::AccessShareLock);
-    if root.oid() != rel.oid() && log::is_log(&root, functions) {
-        return Err(Error::IsPartition { table: rel.qualified(), root: root.qualified() });
-    }
-    Ok(())
-}
 
 /// Checks a relation that somebody wants to be a log.
 pub fn log_root(rel: &Rel, functions: &Functions) -> Result<(), Error> {

@@ -220,23 +220,7 @@ pub fn name_of(log: LogId) -> Result<Option<String>, Error> {
 
 /// A table in this database that carries triggers of `log`.
 pub fn table_with(log: LogId, functions: &Functions) -> Result<Option<String>, Error> {
-    let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
-    let tables =
-        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
-    for relid in tables.into_iter().flatten() {
-        let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else {
-            continue;
-        };
-        let found = match log::mark(&rel, functions) {
-            Ok(Some(Mark::Segment(segment))) => segment.log() == log,
-            Ok(Some(Mark::Partitioned { log: other, .. })) => other == log,
-            Ok(None) | Err(_) => false,
-        };
-        if found {
-            return Ok(Some(rel.qualified()));
-        }
-    }
-    Ok(None)
+    Ok(log::table_of(log, functions)?.map(|table| Rel::open(table, pg_sys::AccessShareLock).qualified()))
 }
 
 /// What verification finds wrong with a log now, one object a finding.

@@ -12,6 +12,7 @@ mod memory;
 mod partitions;
 mod segment;
 
+use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Mark};
@@ -50,11 +51,11 @@ fn header(segment: pg_sys::Oid) -> SetOfIterator<'static, String> {
 fn protect_table(relid: Option<pg_sys::Oid>, max_chains: Option<i32>) -> Result<LogId, Error> {
     let relid = required(relid, "log", "the table to protect")?;
     let max_chains = parse_max_chains(max_chains)?;
-    let functions = functions()?;
-    checks::ownership(relid, "protect it")?;
+    let functions = access::trigger_functions()?;
+    access::ownership(relid, "protect it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
     // Again, now that nobody can give the table away any more.
-    checks::ownership(relid, "protect it")?;
+    access::ownership(relid, "protect it")?;
     rel.check_not_in_use(c"notary.protect");
     checks::log_root(&rel, &functions)?;
     ensure_journal(relid, &functions)?;
@@ -131,12 +132,12 @@ fn announce(name: &str, was_a_log: bool, adopted: u64, busy: i64) {
 fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(relid, "log", "the log")?;
     let reason = reason_given(reason)?;
-    let functions = functions()?;
-    checks::ownership(relid, "unprotect it")?;
+    let functions = access::trigger_functions()?;
+    access::ownership(relid, "unprotect it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
-    checks::ownership(relid, "unprotect it")?;
+    access::ownership(relid, "unprotect it")?;
     rel.check_not_in_use(c"notary.unprotect");
-    checks::is_root_of_log(&rel, &functions)?;
+    access::is_root_of_log(&rel, &functions)?;
     let name = rel.qualified();
     let leaves = log::leaves(&rel, pg_sys::AccessExclusiveLock);
     let tables = partitions::all_tables(&rel);
@@ -208,7 +209,7 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
     let log = required(log, "log", "the log's uuid")?;
     let reason = reason_given(reason)?;
     let id = LogId::from_bytes(*log.as_bytes());
-    let functions = functions()?;
+    let functions = access::trigger_functions()?;
     journal_if_missing(pg_sys::InvalidOid, &functions)?;
     if let Some(table) = memory::table_with(id, &functions)? {
         return Err(Error::Refused {
@@ -237,9 +238,9 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
 }
 
 fn header_lines(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
-    let functions = functions()?;
+    let functions = access::trigger_functions()?;
     let rel = Rel::open(relid, pg_sys::AccessShareLock);
-    checks::may_select(&rel)?;
+    access::may_select(&rel)?;
     if log::mark(&rel, &functions)?.is_none() {
         return Err(Error::NotALog { table: rel.qualified() });
     }
@@ -251,14 +252,6 @@ fn header_lines(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
     }
     headers.sort_by_key(|h| h.segment);
     Ok(headers.iter().map(notary_core::header::Header::line).collect())
-}
-
-fn functions() -> Result<Functions, Error> {
-    Functions::find().ok_or_else(|| Error::Installation {
-        message: "the trigger functions notary.append() and notary.refuse() are missing".into(),
-        detail: "Someone damaged the installation: DROP EXTENSION is refused while logs exist.".into(),
-        hint: "Make the functions again as the extension's script does.".into(),
-    })
 }
 
 fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {

@@ -15,6 +15,7 @@ mod logs;
 mod progress;
 mod rows;
 
+use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions};
@@ -36,7 +37,7 @@ entry_point!(notary_log_list, pg_finfo_notary_log_list, log_list);
 
 /// `notary.verify(log, since)`: one row a log.
 fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let mut results = results(fcinfo);
+    let mut results = Results::of(fcinfo);
     let since = since(fcinfo);
     let targets = Targets::of(argument(fcinfo, 0)).or_raise();
     for root in &targets.roots {
@@ -131,7 +132,7 @@ fn each_said(
     since: Option<i64>,
     mut put: impl FnMut(&mut Results, &Said),
 ) -> pg_sys::Datum {
-    let mut results = results(fcinfo);
+    let mut results = Results::of(fcinfo);
     let Some(relid) = argument::<pg_sys::Oid>(fcinfo, 0) else {
         Error::BadArgument {
             message: "log must not be NULL".into(),
@@ -149,7 +150,7 @@ fn each_said(
 }
 
 fn log_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let mut results = results(fcinfo);
+    let mut results = Results::of(fcinfo);
     let functions = functions().or_raise();
     for root in logs::roots(&functions).or_raise() {
         if context::may_select(root) {
@@ -312,17 +313,6 @@ fn functions() -> Result<Functions, Error> {
     })
 }
 
-fn results(fcinfo: pg_sys::FunctionCallInfo) -> Results {
-    Results::begin(fcinfo).unwrap_or_else(|| {
-        Error::BadArgument {
-            message: "a set-returning function was called where no set is accepted".into(),
-            detail: "It answers with rows.".into(),
-            hint: "Call it in FROM: SELECT * FROM notary.verify().".into(),
-        }
-        .raise()
-    })
-}
-
 fn since(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
     argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from)
 }
@@ -335,21 +325,7 @@ fn line(segment: pg_sys::Oid, chain: i32, seq: i64) -> String {
     if !log::is_log(&rel, &functions) {
         Error::NotALog { table: rel.qualified() }.raise();
     }
-    let found = visible_to_caller(&rel, chain, seq).or_raise();
+    let found = access::visible_to_caller(&rel, chain, seq).or_raise();
     let Some(tid) = found else { Error::NoEntry { table: rel.qualified(), chain, seq }.raise() };
     rows::line_at(&rel, &functions, tid).or_raise()
-}
-
-/// Where the entry is, if the caller may see all of the row.
-fn visible_to_caller(rel: &Rel, chain: i32, seq: i64) -> Result<Option<crate::pg::heap::Tid>, Error> {
-    // The whole-row test asks for SELECT on every column.
-    let sql = format!(
-        "SELECT e.ctid, (e.*) IS NULL FROM ONLY {} AS e WHERE e.notary_chain = $1 AND e.notary_seq = $2",
-        rel.qualified()
-    );
-    let tids = spi::rows(&sql, &[chain.into(), seq.into()], |row| spi::get::<pg_sys::ItemPointerData>(row, 1))?;
-    Ok(tids.into_iter().flatten().next().map(|tid| {
-        let (block, offset) = pgrx::itemptr::item_pointer_get_both(tid);
-        crate::pg::heap::Tid { block, offset }
-    }))
 }

@@ -1,0 +1,122 @@
+//! The first step of a seal: which committed lines that are not in the tree yet become which leaves.
+//!
+//! Invariants: in the order of the leaves headers come as segment 1, 2, 3 …, each before its entries, and a chain's
+//! entries in the order of seq. Only what is committed is planned; a chain's entries are committed in order, so that all
+//! before the last one are. What was planned and never signed is planned anew.
+
+use super::{damaged, first_origin, not_at_home};
+use crate::error::Error;
+use crate::pg::index::{ChainIndex, Last, chain_index};
+use crate::pg::relation::Rel;
+use crate::pg::row::NotaryColumns;
+use crate::pg::{context, spi};
+use crate::tree::segments::Segments;
+use crate::tree::store::{self, Range};
+use crate::tree::{Tree, timeline};
+use crate::journal;
+use notary_core::chain::Segments as Headers;
+use pgrx::pg_sys;
+use std::collections::BTreeMap;
+
+/// Plans the new leaves.
+pub fn grow(rel: &Rel, segments: &Segments) -> Result<(), Error> {
+    let tree = match Tree::newest(segments.log)? {
+        Some(tree) if tree.is_at_home()? => tree,
+        Some(tree) => {
+            return Err(not_at_home(
+                rel,
+                format!(
+                    "It was sealed last in the database {} on timeline {}, and this is {} on timeline {}: a restored copy, \
+                     or a server after a failover.",
+                    tree.database,
+                    tree.timeline,
+                    journal::database()?,
+                    timeline()?
+                ),
+            ));
+        }
+        None => first_tree(rel, segments)?,
+    };
+    let sealed = store::newest_seal(&tree)?.map_or(0, |seal| seal.size);
+    store::drop_ranges(&tree, sealed)?;
+    let ranges = plan(rel, segments, &tree, sealed)?;
+    store::put_ranges(&tree, &ranges)
+}
+
+/// The tree of a log that was never sealed in this database. It may have been elsewhere, so that it is begun only where
+/// the log's first segment began.
+fn first_tree(rel: &Rel, segments: &Segments) -> Result<Tree, Error> {
+    let first = segments.headers().next().map_or(0, |header| header.segment);
+    let sql = "SELECT FROM notary.journal WHERE log = $1 AND segment = $2 AND action = 'protect'
+               AND details ->> 'database' = $3 AND (details ->> 'timeline')::int8 = $4";
+    let (database, timeline) = (journal::database()?, timeline()?);
+    let log = pgrx::Uuid::from_bytes(*segments.log.as_bytes());
+    let args = [log.into(), i64::from(first).into(), database.as_str().into(), timeline.into()];
+    let began_here = journal::exists()? && !context::as_superuser(|| spi::rows(sql, &args, |_| Ok(())))?.is_empty();
+    if !began_here {
+        return Err(not_at_home(
+            rel,
+            "It was not protected first in this database and on this timeline, so that it may have been sealed elsewhere."
+                .into(),
+        ));
+    }
+    let tree = Tree { log: segments.log, incarnation: 1, origin: first_origin(segments)?, database, timeline };
+    store::put_tree(&tree)?;
+    Ok(tree)
+}
+
+fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<Range>, Error> {
+    let known: BTreeMap<(u32, u32), u64> =
+        store::last_ranges(tree)?.into_iter().map(|r| ((r.segment, r.chain), r.last_seq)).collect();
+    let mut heads = BTreeMap::new();
+    for segment in segments.headers() {
+        heads.insert((segment.segment, 0), 0);
+    }
+    if let Some(gap) = (1..).zip(segments.headers()).find(|(number, header)| *number != header.segment) {
+        return Err(damaged(rel, "was not sealed", format!("the header of segment {} is nowhere to be found", gap.0)));
+    }
+    for table in segments.tables().into_keys() {
+        heads_of(table.into(), segments, &mut heads).map_err(|why| damaged(rel, "was not sealed", why))?;
+    }
+    let mut next = sealed;
+    let mut ranges = Vec::new();
+    for ((segment, chain), last_seq) in heads {
+        let first_seq = match known.get(&(segment, chain)) {
+            Some(sealed_seq) if *sealed_seq >= last_seq => continue,
+            Some(sealed_seq) => sealed_seq + 1,
+            None => u64::from(chain > 0),
+        };
+        let range = Range { first_leaf: next, segment, chain, first_seq, last_seq };
+        next = range.end();
+        ranges.push(range);
+    }
+    Ok(ranges)
+}
+
+/// The last committed entry of each chain of a table.
+fn heads_of(table: pg_sys::Oid, segments: &Segments, heads: &mut BTreeMap<(u32, u32), u64>) -> Result<(), String> {
+    let rel = Rel::open(table, pg_sys::AccessShareLock);
+    let name = rel.qualified();
+    let index = NotaryColumns::of(&rel).and_then(|columns| Some((columns, chain_index(&rel, &columns)?)));
+    let (columns, index) =
+        index.ok_or_else(|| format!("the unique index of {name} over (notary_chain, notary_seq) is missing"))?;
+    let of_table = segments.tables().remove(&table.to_u32()).unwrap_or_default();
+    let headers = Headers::new(of_table.iter().filter_map(|number| segments.header(*number)).cloned())
+        .map_err(|why| format!("the headers of {name}: {why}"))?;
+    let mut chains = ChainIndex::open(&rel, index, columns);
+    let mut before = i32::MIN;
+    while let Some(chain) = chains.next_chain(before) {
+        context::check_for_interrupts();
+        before = chain;
+        let Last::Entry(last) = chains.last(chain, u32::MAX) else { continue };
+        let number = u32::try_from(chain).ok().filter(|number| *number > 0);
+        let place = number.and_then(|number| Some((number, headers.of_chain(number)?.0.segment)));
+        let seq = u64::try_from(last.seq).ok().filter(|seq| *seq > 0);
+        match place.zip(seq) {
+            Some(((chain, segment), seq)) => heads.insert((segment, chain), seq),
+            None => return Err(format!("{name}: chain {chain}, seq {} is no place of an entry", last.seq)),
+        };
+    }
+    Ok(())
+}
+

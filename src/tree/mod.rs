@@ -1,0 +1,60 @@
+//! A log's Merkle tree as the database remembers it: which line is which leaf, hashes of subtrees, and the seals.
+//!
+//! | file | noun |
+//! |---|---|
+//! | `store` | the extension's tables: trees, ranges, subtrees, seals |
+//! | `segments` | the tables in which a log's lines are, and their rows |
+//! | `nodes` | the hash of any subtree, from what is stored and from the rows |
+//!
+//! Invariants:
+//! * What is remembered is never evidence. Each use ends in the root of a seal, or in that of a note from outside.
+//! * Leaves are the hashes that rows hold. Whether these are the hashes of the rows' lines is for `seal` to see to before
+//!   it signs, and for `verify` afterwards.
+
+pub mod nodes;
+pub mod segments;
+pub mod store;
+
+use crate::error::Error;
+use crate::pg::context;
+use notary_core::id::LogId;
+use notary_core::origin::Origin;
+
+/// A log's tree: the newest of its incarnations.
+#[derive(Clone, Debug)]
+pub struct Tree {
+    /// The log.
+    pub log: LogId,
+    /// From 1.
+    pub incarnation: u32,
+    /// Its name in seals.
+    pub origin: Origin,
+    /// Where it may be signed, as `journal::database()` says it.
+    pub database: String,
+    /// On which timeline.
+    pub timeline: i64,
+}
+
+impl Tree {
+    /// The tree that a log's next seal is of; None before the first.
+    pub fn newest(log: LogId) -> Result<Option<Self>, Error> {
+        store::newest_tree(log)
+    }
+
+    /// Is this the server, and the history, on which it was signed last?
+    pub fn is_at_home(&self) -> Result<bool, Error> {
+        Ok(self.database == crate::journal::database()? && self.timeline == timeline()?)
+    }
+}
+
+/// The server's timeline, of which a restore and a failover begin a new one. Not on a standby.
+pub fn timeline() -> Result<i64, Error> {
+    let sql = "SELECT ('x' || pg_catalog.lpad(pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::int8";
+    context::as_superuser(|| {
+        crate::pg::spi::rows(sql, &[], |row| crate::pg::spi::get::<i64>(row, 1))
+    })?
+    .into_iter()
+    .flatten()
+    .next()
+    .ok_or_else(|| Error::Spi("the server's timeline is not known".into()))
+}

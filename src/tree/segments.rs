@@ -1,0 +1,210 @@
+//! The tables in which a log's lines are, and their rows in the order of their chains.
+
+use super::store::{Range, signed};
+use crate::error::Error;
+use crate::log::{self, Functions, Mark};
+use crate::pg::chain_rows::ChainRows;
+use crate::pg::context::as_superuser;
+use crate::pg::relation::Rel;
+use crate::pg::row::RowWriter;
+use crate::pg::{rewrite, spi};
+use notary_core::Digest;
+use notary_core::chain::Segments as Headers;
+use notary_core::header::Header;
+use notary_core::id::LogId;
+use notary_core::line::{self, Place};
+use pgrx::pg_sys;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+
+/// A log's segments.
+pub struct Segments {
+    /// The log.
+    pub log: LogId,
+    headers: BTreeMap<u32, Header>,
+    tables: BTreeMap<u32, pg_sys::Oid>,
+}
+
+/// A table with entries, open.
+pub struct Table {
+    /// Its rows.
+    pub rows: ChainRows,
+    /// Its headers.
+    pub headers: Headers,
+}
+
+/// A line as its row gives it, and what the row says of its hashes.
+pub struct Line<'a> {
+    /// Its place.
+    pub place: Place,
+    /// Its bytes, whose SHA-256 the hash should be.
+    pub bytes: &'a [u8],
+    /// notary_hash.
+    pub hash: Option<Digest>,
+}
+
+impl Table {
+    /// Hands out the lines of the entries `first` to `last` of a chain, made anew from their rows. A line that cannot be
+    /// had ends it.
+    pub fn lines(
+        &self,
+        chain: u32,
+        first: u64,
+        last: u64,
+        mut each: impl FnMut(&Line<'_>) -> Result<(), Damage>,
+    ) -> Result<(), Damage> {
+        let table = self.rows.table();
+        let mut writer = RowWriter::of_stored(table).map_err(|why| why.to_string())?;
+        let (mut next, mut damage, mut bytes) = (first, None, Vec::new());
+        self.rows.each(signed(chain.into()) as i32, signed(first), signed(last), |row| {
+            let mut one = || {
+                let at = |why: &str| format!("{}: chain {chain}, seq {next} {why}", table.qualified());
+                let (values, nulls) = row.values.map_err(|why| at(&format!("cannot be read: {why}")))?;
+                let stored = rewrite::stored_place(self.rows.columns(), table, values, nulls);
+                if stored.chain.and_then(|c| u32::try_from(c).ok()) != Some(chain) || stored.seq != Some(signed(next)) {
+                    return Err(at("is missing"));
+                }
+                let (Some(time), Some(prev)) = (stored.time, stored.prev) else {
+                    return Err(at("has no time or no prev"));
+                };
+                let place = self.headers.place(signed(chain.into()) as i32, signed(next), time, prev);
+                let place = place.ok_or_else(|| at("is no place of a line"))?;
+                bytes.clear();
+                line::begin(&mut bytes, &place);
+                writer.write_read(&mut bytes, values, nulls).map_err(|why| at(&format!("cannot be read: {why}")))?;
+                line::end(&mut bytes);
+                each(&Line { place, bytes: &bytes, hash: stored.hash })
+            };
+            match one() {
+                Ok(()) => next += 1,
+                Err(why) => damage = Some(why),
+            }
+            damage.is_none()
+        });
+        match damage {
+            Some(why) => Err(why),
+            None if next <= last => Err(format!("{}: chain {chain}, seq {next} is missing", table.qualified())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Why a line cannot be had: what is wrong with the log, in words.
+pub type Damage = String;
+
+impl Segments {
+    /// The segments of the log that is on this table, by its triggers, and by what is remembered of those whose table is
+    /// gone.
+    pub fn of(root: &Rel, functions: &Functions) -> Result<Self, Error> {
+        let (mut headers, mut tables, mut id) = (BTreeMap::new(), BTreeMap::new(), None);
+        for leaf in log::leaves(root, pg_sys::AccessShareLock) {
+            let rel = Rel::open(leaf, pg_sys::AccessShareLock);
+            let Some(Mark::Segment(segment)) = log::mark(&rel, functions)? else { continue };
+            id.get_or_insert(segment.log());
+            for header in segment.headers {
+                tables.insert(header.segment, leaf);
+                headers.insert(header.segment, header);
+            }
+        }
+        if let (None, Some(Mark::Partitioned { log, .. })) = (id, log::mark(root, functions)?) {
+            id = Some(log);
+        }
+        let Some(log) = id else { return Err(Error::NotALog { table: root.qualified() }) };
+        for header in remembered(log)? {
+            if let Entry::Vacant(slot) = headers.entry(header.segment) {
+                slot.insert(header);
+            }
+        }
+        Ok(Self { log, headers, tables })
+    }
+
+    /// All headers, by number.
+    pub fn headers(&self) -> impl Iterator<Item = &Header> {
+        self.headers.values()
+    }
+
+    /// The header of a segment.
+    pub fn header(&self, segment: u32) -> Option<&Header> {
+        self.headers.get(&segment)
+    }
+
+    /// The tables, each with its segments' numbers.
+    pub fn tables(&self) -> BTreeMap<u32, Vec<u32>> {
+        let mut all: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for (segment, table) in &self.tables {
+            all.entry(table.to_u32()).or_default().push(*segment);
+        }
+        all
+    }
+
+    /// The table of a segment.
+    pub fn table_of(&self, segment: u32) -> Option<pg_sys::Oid> {
+        self.tables.get(&segment).copied()
+    }
+
+    /// The table of a segment, open.
+    pub fn open(&self, segment: u32) -> Result<Table, Damage> {
+        let table = self.table_of(segment).ok_or_else(|| format!("the table of segment {segment} is not here"))?;
+        self.open_table(table)
+    }
+
+    /// A table of this log, open.
+    pub fn open_table(&self, table: pg_sys::Oid) -> Result<Table, Damage> {
+        let rel = Rel::open(table, pg_sys::AccessShareLock);
+        let name = rel.qualified();
+        if let Some(column) = crate::pg::validate::misplaced_column(&rel) {
+            return Err(format!("column \"{column}\" of {name} is not stored as its type is"));
+        }
+        let of_table = self.tables.iter().filter(|(_, of)| **of == table).filter_map(|(n, _)| self.headers.get(n));
+        let headers = Headers::new(of_table.cloned()).map_err(|why| format!("the headers of {name}: {why}"))?;
+        let rows = ChainRows::open(rel)
+            .ok_or_else(|| format!("the unique index of {name} over (notary_chain, notary_seq) is missing"))?;
+        Ok(Table { rows, headers })
+    }
+
+    /// The stored hashes of the lines of a range that are leaves `from` to `to`, in their order.
+    pub fn hashes(&self, range: &Range, from: u64, to: u64) -> Result<Vec<Digest>, Damage> {
+        if range.chain == 0 {
+            let header = self.header(range.segment);
+            let header = header.ok_or_else(|| format!("the header of segment {} is not known", range.segment))?;
+            return Ok(vec![header.hash()]);
+        }
+        let table = self.open(range.segment)?;
+        let (skip, count) = (from.saturating_sub(range.first_leaf), to.min(range.end()).saturating_sub(range.first_leaf));
+        let (first, last) = (range.first_seq + skip, range.first_seq + count.saturating_sub(1));
+        let mut hashes = Vec::new();
+        let mut next = first;
+        let mut damage = None;
+        table.rows.each(signed(range.chain.into()) as i32, signed(first), signed(last), |row| {
+            let stored = row.values.map(|(values, nulls)| {
+                rewrite::stored_place(table.rows.columns(), table.rows.table(), values, nulls)
+            });
+            match stored {
+                Ok(stored) if stored.seq == Some(signed(next)) && stored.chain == i32::try_from(range.chain).ok() => {
+                    match stored.hash {
+                        Some(hash) => hashes.push(hash),
+                        None => damage = Some(format!("chain {}, seq {next} has no hash", range.chain)),
+                    }
+                    next += 1;
+                }
+                Ok(_) => damage = Some(format!("chain {}, seq {next} is missing", range.chain)),
+                Err(why) => damage = Some(format!("chain {}, seq {next} cannot be read: {why}", range.chain)),
+            }
+            damage.is_none()
+        });
+        match damage {
+            Some(damage) => Err(damage),
+            None if next <= last => Err(format!("chain {}, seq {next} is missing", range.chain)),
+            None => Ok(hashes),
+        }
+    }
+}
+
+/// The headers that the extension remembers of a log; one that somebody damaged is none.
+fn remembered(log: LogId) -> Result<Vec<Header>, Error> {
+    let sql = "SELECT header FROM notary.segment WHERE log = $1 ORDER BY segment";
+    let lines = as_superuser(|| {
+        spi::rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| spi::get::<String>(row, 1))
+    })?;
+    Ok(lines.iter().flatten().filter_map(|line| Header::parse(line).ok()).filter(|header| header.log == log).collect())
+}

@@ -1,0 +1,296 @@
+//! The extension's tables about trees. Written only by `seal`.
+
+use super::Tree;
+use crate::error::Error;
+use crate::pg::context::as_superuser;
+use crate::pg::spi;
+use notary_core::Digest;
+use notary_core::id::LogId;
+use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
+use pgrx::spi::SpiHeapTupleData;
+use std::collections::BTreeMap;
+
+/// Consecutive lines that are consecutive leaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Range {
+    /// The leaf of the first.
+    pub first_leaf: u64,
+    /// Their segment.
+    pub segment: u32,
+    /// Their chain; 0: the segment's header line, which is one leaf with seq 0.
+    pub chain: u32,
+    /// The first one's seq.
+    pub first_seq: u64,
+    /// The last one's.
+    pub last_seq: u64,
+}
+
+impl Range {
+    /// How many leaves.
+    pub fn len(&self) -> u64 {
+        (self.last_seq - self.first_seq).saturating_add(1)
+    }
+
+    /// The first leaf after it.
+    pub fn end(&self) -> u64 {
+        self.first_leaf.saturating_add(self.len())
+    }
+}
+
+/// A seal that was made.
+#[derive(Clone, Debug)]
+pub struct StoredSeal {
+    /// How many leaves.
+    pub size: u64,
+    /// Their root.
+    pub root: Digest,
+    /// When, in microseconds since 2000.
+    pub at: i64,
+    /// As it was handed out.
+    pub note: String,
+}
+
+/// How many hashes one row of notary.subtree holds at most: a row of a kilobyte stays out of TOAST.
+pub const HASHES_PER_ROW: u64 = 32;
+
+fn number(row: &SpiHeapTupleData<'_>, ordinal: usize) -> Result<u64, Error> {
+    Ok(spi::get::<i64>(row, ordinal)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX))
+}
+
+fn small(row: &SpiHeapTupleData<'_>, ordinal: usize) -> Result<u32, Error> {
+    number(row, ordinal).map(|n| u32::try_from(n).unwrap_or(u32::MAX))
+}
+
+/// Sizes and sequence numbers end at 2^63 - 1.
+#[allow(clippy::cast_possible_wrap)]
+pub fn signed(n: u64) -> i64 {
+    n.min(i64::MAX as u64) as i64
+}
+
+fn args<'a>(tree: &Tree) -> [DatumWithOid<'a>; 2] {
+    [pgrx::Uuid::from_bytes(*tree.log.as_bytes()).into(), signed(tree.incarnation.into()).into()]
+}
+
+/// The tree of a log's newest incarnation.
+pub fn newest_tree(log: LogId) -> Result<Option<Tree>, Error> {
+    let sql = "SELECT incarnation::int8, origin, database, timeline FROM notary.tree WHERE log = $1
+               ORDER BY incarnation DESC LIMIT 1";
+    let rows = as_superuser(|| {
+        spi::rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| {
+            let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
+            Ok((small(row, 1)?, text(2)?, text(3)?, spi::get::<i64>(row, 4)?.unwrap_or(0)))
+        })
+    })?;
+    let Some((incarnation, origin, database, timeline)) = rows.into_iter().next() else { return Ok(None) };
+    let damaged = |why: String| Error::Installation {
+        message: format!("what notary.tree says of the log {log} is damaged"),
+        detail: why,
+        hint: "Keep the server's files and logs as they are, and compare with the notes that were kept outside.".into(),
+    };
+    let origin: notary_core::Origin = origin.parse().map_err(|e| damaged(format!("The {e}.")))?;
+    if origin.log() != log || origin.incarnation() != incarnation {
+        return Err(damaged(format!("Its origin is {origin}.")));
+    }
+    Ok(Some(Tree { log, incarnation, origin, database, timeline }))
+}
+
+/// Notes a new tree, or where one may be signed from now on.
+pub fn put_tree(tree: &Tree) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "INSERT INTO notary.tree (log, incarnation, origin, database, timeline) VALUES ($1, $2::int4, $3, $4, $5)
+               ON CONFLICT (log, incarnation) DO UPDATE SET database = excluded.database, timeline = excluded.timeline";
+    let args = [log, incarnation, tree.origin.as_str().into(), tree.database.as_str().into(), tree.timeline.into()];
+    as_superuser(|| spi::run(sql, &args)).map(|_| ())
+}
+
+fn read_range(row: &SpiHeapTupleData<'_>) -> Result<Range, Error> {
+    Ok(Range {
+        first_leaf: number(row, 1)?,
+        segment: small(row, 2)?,
+        chain: small(row, 3)?,
+        first_seq: number(row, 4)?,
+        last_seq: number(row, 5)?,
+    })
+}
+
+const RANGE: &str = "SELECT first_leaf, segment, chain::int8, first_seq, last_seq FROM notary.leaf_range WHERE log = $1 AND incarnation = $2::int4";
+
+/// The ranges that hold any of the leaves `from` to `to`, in their order. Each is whole, also where it reaches beyond.
+pub fn ranges(tree: &Tree, from: u64, to: u64) -> Result<Vec<Range>, Error> {
+    let [log, incarnation] = args(tree);
+    // The last that begins at or before the first leaf, and all after it.
+    let sql = format!(
+        "{RANGE} AND first_leaf < $4 AND first_leaf >= coalesce((SELECT max(first_leaf) FROM notary.leaf_range
+         WHERE log = $1 AND incarnation = $2::int4 AND first_leaf <= $3), 0) ORDER BY first_leaf"
+    );
+    as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(from).into(), signed(to).into()], read_range))
+}
+
+/// The range with an entry: chain 0 and seq 0 for a header.
+pub fn range_of(tree: &Tree, segment: u32, chain: u32, seq: u64) -> Result<Option<Range>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql =
+        format!("{RANGE} AND segment = $3 AND chain = $4::int4 AND first_seq <= $5 ORDER BY first_seq DESC LIMIT 1");
+    let args = [log, incarnation, signed(segment.into()).into(), signed(chain.into()).into(), signed(seq).into()];
+    let found = as_superuser(|| spi::rows(&sql, &args, read_range))?;
+    Ok(found.into_iter().next().filter(|range| seq <= range.last_seq))
+}
+
+/// How far each chain of each segment is in the first `size` leaves of the tree.
+pub fn last_ranges(tree: &Tree) -> Result<Vec<Range>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "SELECT DISTINCT ON (segment, chain) first_leaf, segment, chain::int8, first_seq, last_seq FROM notary.leaf_range
+               WHERE log = $1 AND incarnation = $2::int4 ORDER BY segment, chain, first_seq DESC";
+    as_superuser(|| spi::rows(sql, &[log, incarnation], read_range))
+}
+
+/// Forgets the ranges from this leaf on: what was planned and never signed.
+pub fn drop_ranges(tree: &Tree, from: u64) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "DELETE FROM notary.leaf_range WHERE log = $1 AND incarnation = $2::int4 AND first_leaf >= $3";
+    as_superuser(|| spi::run(sql, &[log, incarnation, signed(from).into()])).map(|_| ())
+}
+
+/// Stores ranges.
+pub fn put_ranges(tree: &Tree, ranges: &[Range]) -> Result<(), Error> {
+    let column = |of: fn(&Range) -> u64| ranges.iter().map(|r| signed(of(r))).collect::<Vec<i64>>();
+    let [log, incarnation] = args(tree);
+    let sql = "INSERT INTO notary.leaf_range (log, incarnation, first_leaf, segment, chain, first_seq, last_seq)
+               SELECT $1, $2::int4, * FROM pg_catalog.unnest($3, $4, $5::int4[], $6, $7)";
+    let args = [
+        log,
+        incarnation,
+        column(|r| r.first_leaf).into(),
+        column(|r| r.segment.into()).into(),
+        column(|r| r.chain.into()).into(),
+        column(|r| r.first_seq).into(),
+        column(|r| r.last_seq).into(),
+    ];
+    as_superuser(|| spi::run(sql, &args)).map(|_| ())
+}
+
+/// Hashes of subtrees of 256^level leaves: those numbered `first` to `first + count`, as far as they are stored.
+pub fn subtrees(tree: &Tree, level: u8, first: u64, count: u64) -> Result<Vec<Option<Digest>>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "SELECT first, hashes FROM notary.subtree WHERE log = $1 AND incarnation = $2::int4 AND level = $3::int2
+               AND first > $4 AND first < $5";
+    let args = [
+        log,
+        incarnation,
+        i64::from(level).into(),
+        (signed(first) - signed(HASHES_PER_ROW)).into(),
+        signed(first.saturating_add(count)).into(),
+    ];
+    let rows = as_superuser(|| {
+        spi::rows(sql, &args, |row| Ok((number(row, 1)?, spi::get::<Vec<u8>>(row, 2)?.unwrap_or_default())))
+    })?;
+    let mut found = vec![None; usize::try_from(count).unwrap_or(0)];
+    for (start, hashes) in rows {
+        for (number, hash) in (start..).zip(hashes.chunks_exact(32)) {
+            let slot = number.checked_sub(first).and_then(|i| usize::try_from(i).ok());
+            if let Some(slot) = slot.and_then(|i| found.get_mut(i)) {
+                *slot = Digest::from_slice(hash);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Stores hashes of subtrees of one level, consecutive from `first`.
+pub fn put_subtrees(tree: &Tree, level: u8, first: u64, hashes: &[Digest]) -> Result<(), Error> {
+    let pieces = hashes.chunks(HASHES_PER_ROW as usize);
+    let firsts: Vec<i64> = (0..pieces.len() as u64).map(|i| signed(first + i * HASHES_PER_ROW)).collect();
+    let bytes: Vec<Vec<u8>> =
+        pieces.map(|piece| piece.iter().flat_map(|hash| hash.as_bytes().iter().copied()).collect()).collect();
+    let [log, incarnation] = args(tree);
+    let sql = "INSERT INTO notary.subtree (log, incarnation, level, first, hashes)
+               SELECT $1, $2::int4, $3::int2, * FROM pg_catalog.unnest($4, $5)";
+    as_superuser(|| spi::run(sql, &[log, incarnation, i64::from(level).into(), firsts.into(), bytes.into()]))
+        .map(|_| ())
+}
+
+/// Forgets the subtrees that reach beyond this size: of a tree that is given another continuation.
+pub fn drop_subtrees(tree: &Tree) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "DELETE FROM notary.subtree WHERE log = $1 AND incarnation = $2::int4";
+    as_superuser(|| spi::run(sql, &[log, incarnation])).map(|_| ())
+}
+
+fn read_seal(row: &SpiHeapTupleData<'_>) -> Result<Option<StoredSeal>, Error> {
+    let size = spi::get::<i64>(row, 1)?.and_then(|n| u64::try_from(n).ok());
+    let root = Digest::from_slice(&spi::get::<Vec<u8>>(row, 2)?.unwrap_or_default());
+    let at = spi::get::<TimestampWithTimeZone>(row, 3)?.map_or(0, i64::from);
+    let note = spi::get::<String>(row, 4)?.unwrap_or_default();
+    Ok(size.zip(root).map(|(size, root)| StoredSeal { size, root, at, note }))
+}
+
+const SEAL: &str =
+    "SELECT size, root, sealed_at, note FROM notary.seal_store WHERE log = $1 AND incarnation = $2::int4";
+
+/// A seal with what notary.seals shows besides.
+pub struct ListedSeal {
+    /// The seal.
+    pub seal: StoredSeal,
+    /// Of which tree.
+    pub incarnation: i32,
+    /// The size of the one before it.
+    pub from_size: u64,
+    /// The verifier keys that signed it.
+    pub keys: Vec<String>,
+}
+
+/// All seals, by log, in the order in which they were made.
+pub fn all_seals() -> Result<BTreeMap<LogId, Vec<ListedSeal>>, Error> {
+    let sql = "SELECT size, root, sealed_at, note, log::text, incarnation, keys,
+                   coalesce(lag(size) OVER (PARTITION BY log, incarnation ORDER BY size), 0)
+               FROM notary.seal_store ORDER BY log, incarnation, size";
+    let rows = as_superuser(|| {
+        spi::rows(sql, &[], |row| {
+            let log = spi::get::<String>(row, 5)?.and_then(|log| log.parse::<LogId>().ok());
+            let incarnation = spi::get::<i32>(row, 6)?.unwrap_or(0);
+            let keys = spi::get::<Vec<Option<String>>>(row, 7)?.unwrap_or_default().into_iter().flatten().collect();
+            let from_size = number(row, 8)?;
+            Ok(log.zip(read_seal(row)?.map(|seal| ListedSeal { seal, incarnation, from_size, keys })))
+        })
+    })?;
+    let mut all: BTreeMap<LogId, Vec<ListedSeal>> = BTreeMap::new();
+    for (log, seal) in rows.into_iter().flatten() {
+        all.entry(log).or_default().push(seal);
+    }
+    Ok(all)
+}
+
+/// The newest seal of a tree.
+pub fn newest_seal(tree: &Tree) -> Result<Option<StoredSeal>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = format!("{SEAL} ORDER BY size DESC LIMIT 1");
+    Ok(as_superuser(|| spi::rows(&sql, &[log, incarnation], read_seal))?.into_iter().flatten().next())
+}
+
+/// The seal of a tree at this size.
+pub fn seal_of_size(tree: &Tree, size: u64) -> Result<Option<StoredSeal>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = format!("{SEAL} AND size = $3");
+    let found = as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(size).into()], read_seal))?;
+    Ok(found.into_iter().flatten().next())
+}
+
+/// When the tree was sealed at each size, in their order.
+pub fn seal_times(tree: &Tree) -> Result<Vec<(u64, i64)>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "SELECT size, sealed_at FROM notary.seal_store WHERE log = $1 AND incarnation = $2::int4 ORDER BY size";
+    as_superuser(|| {
+        spi::rows(sql, &[log, incarnation], |row| {
+            Ok((number(row, 1)?, spi::get::<TimestampWithTimeZone>(row, 2)?.map_or(0, i64::from)))
+        })
+    })
+}
+
+/// Stores a seal, made now.
+pub fn put_seal(tree: &Tree, size: u64, root: &Digest, note: &str, keys: Vec<String>) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "INSERT INTO notary.seal_store (log, incarnation, size, root, sealed_at, note, keys)
+               VALUES ($1, $2::int4, $3, $4, pg_catalog.clock_timestamp(), $5, $6)";
+    let args = [log, incarnation, signed(size).into(), root.as_bytes().to_vec().into(), note.into(), keys.into()];
+    as_superuser(|| spi::run(sql, &args)).map(|_| ())
+}
