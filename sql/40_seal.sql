@@ -137,7 +137,7 @@ COMMENT ON FUNCTION notary.consistency_proof(regclass, bigint, bigint) IS 'Prove
 
 CREATE FUNCTION notary.export(log regclass, from_leaf bigint DEFAULT 0, to_leaf bigint DEFAULT NULL) RETURNS SETOF text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
-    AS 'MODULE_PATHNAME', 'notary_export';
+    AS 'MODULE_PATHNAME', 'export_wrapper';
 COMMENT ON FUNCTION notary.export(regclass, bigint, bigint) IS 'The lines of the tree''s leaves from_leaf (from 0) up to, not including, to_leaf (NULL: the size of the newest seal), in leaf order, header lines included. In the SELECT list it streams: \copy (SELECT notary.export(''the_log'')) TO ''the_log.jsonl'' WITH (FORMAT csv, QUOTE E''\x01'', DELIMITER E''\x02''). Needs SELECT on all columns; refused where row-level security would hide rows. Errors: 42501 missing privilege or row-level security, 55000 not a log or never sealed, 22023 no such leaves, XX001 an entry is missing.';
 
 CREATE FUNCTION notary.verify_note(note text, keys text,

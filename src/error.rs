@@ -182,6 +182,16 @@ pub enum Error {
         /// The next step.
         hint: String,
     },
+    /// Only superusers may call it.
+    SuperuserOnly {
+        /// What was called.
+        call: &'static str,
+    },
+    /// Row-level security keeps rows from the caller, and what was asked for must be whole.
+    RowsHidden {
+        /// The table, qualified.
+        table: String,
+    },
     /// A file is there already.
     FileExists {
         /// Its name.
@@ -405,6 +415,18 @@ impl Error {
                 "CALL it by itself, with autocommit on (in a driver: autocommit mode), not in a function.".into(),
             ),
             Self::KeyFile { message, detail, hint } => parts(Code::ERRCODE_CONFIG_FILE_ERROR, message, detail, hint),
+            Self::SuperuserOnly { call } => parts(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("must be superuser to call {call}"),
+                "It writes a file on the server.".into(),
+                "Ask a superuser.".into(),
+            ),
+            Self::RowsHidden { table } => parts(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("row-level security would keep rows of {table} out of the export"),
+                "An export with gaps verifies against no seal.".into(),
+                "Let a role with BYPASSRLS, or the table's owner, export it; notary.proof shows single entries.".into(),
+            ),
             Self::FileExists { file } => parts(
                 Code::ERRCODE_DUPLICATE_FILE,
                 format!("file \"{file}\" exists already"),

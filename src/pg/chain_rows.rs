@@ -41,11 +41,13 @@ impl ChainRows {
 
     /// Calls `each` for the visible entries `first` to `last` of a chain, in the order of seq, until it returns false.
     /// What an index entry leads to is what stands there: the caller looks at the row's own chain and seq.
-    pub fn each(&self, chain: i32, first: i64, last: i64, mut each: impl FnMut(Row<'_>) -> bool) {
+    pub fn each(&self, chain: u32, first: u64, last: u64, mut each: impl FnMut(Row<'_>) -> bool) {
+        let number = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        let chain = i32::try_from(chain).unwrap_or(i32::MAX);
         let mut keys = [
             equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain)),
-            at_least(2, first),
-            at_most(2, last),
+            at_least(2, number(first)),
+            at_most(2, number(last)),
         ];
         let mut reader = Reader::new(&self.table, &self.layout, &self.snapshot);
         let blocks = self.table.blocks();

@@ -258,11 +258,7 @@ impl<'a> Reader<'a> {
 
     /// # Safety
     /// `page` is pinned.
-    unsafe fn values_at(
-        &mut self,
-        page: &[u8],
-        offset: u16,
-    ) -> Result<(&[pg_sys::Datum], &[bool]), &'static str> {
+    unsafe fn values_at(&mut self, page: &[u8], offset: u16) -> Result<(&[pg_sys::Datum], &[bool]), &'static str> {
         let bytes = tuple(page, offset)?;
         // SAFETY: the bytes came from tuple().
         unsafe { take_apart(self.layout, bytes, &mut self.values, &mut self.nulls)? };

@@ -6,6 +6,7 @@
 
 use super::{damaged, first_origin, not_at_home};
 use crate::error::Error;
+use crate::journal;
 use crate::pg::index::{ChainIndex, Last, chain_index};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
@@ -13,7 +14,6 @@ use crate::pg::{context, spi};
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range};
 use crate::tree::{Tree, timeline};
-use crate::journal;
 use notary_core::chain::Segments as Headers;
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -119,4 +119,3 @@ fn heads_of(table: pg_sys::Oid, segments: &Segments, heads: &mut BTreeMap<(u32, 
     }
     Ok(())
 }
-

@@ -32,7 +32,7 @@ pub struct LogKeys {
 }
 
 /// More than two lines of a key file take.
-const MAX_FILE: u64 = 4096;
+const MAX_FILE: usize = 4096;
 
 impl LogKeys {
     /// The keys of the log with this origin; None when notary.signing_key_file is not set.
@@ -45,25 +45,24 @@ impl LogKeys {
         Ok(Some(Self { current: key(&current)?, previous }))
     }
 
+    /// The key that signs, and the one before it.
+    pub fn all(&self) -> Vec<&SigningKey> {
+        std::iter::once(&self.current).chain(&self.previous).collect()
+    }
+
     /// The keys to sign the seal after this one with: both where the secret was changed since.
     pub fn to_sign_after(&self, last: Option<&Seal>) -> Result<Vec<&SigningKey>, Error> {
-        let by = |keys: &[&SigningKey]| match last {
-            Some(last) if last.note().is_some() => is_signed_by(last, keys).map(Some),
-            _ => Ok(None),
-        };
-        let both: Vec<_> = std::iter::once(&self.current).chain(&self.previous).collect();
-        match by(&both)? {
-            None => Ok(vec![&self.current]),
-            Some(signers) if signers.contains(self.current.verifier()) => Ok(vec![&self.current]),
-            Some(_) => Ok(both),
-        }
+        let Some(last) = last.filter(|last| last.note().is_some()) else { return Ok(vec![&self.current]) };
+        let signers = is_signed_by(last, &self.all())?;
+        Ok(if signers.contains(self.current.verifier()) { vec![&self.current] } else { self.all() })
     }
 }
 
 /// Which of these keys signed a seal; an error where none did.
 pub fn is_signed_by(seal: &Seal, keys: &[&SigningKey]) -> Result<Vec<VerifierKey>, Error> {
     let verifiers = Keys::new(keys.iter().map(|key| key.verifier().clone().into()));
-    let verifiers = verifiers.map_err(|why| file_error("holds two secrets that give one key", format!("The {why}.")))?;
+    let verifiers =
+        verifiers.map_err(|why| file_error("holds two secrets that give one key", format!("The {why}.")))?;
     match seal.verify(Trust { keys: &verifiers, unsigned: false }) {
         Ok(Standing::Signed(signers)) => Ok(signers.into_iter().cloned().collect()),
         Ok(Standing::Unsigned) => Err(other_key(&SealError::Unsigned)),
@@ -75,9 +74,10 @@ fn other_key(why: &SealError) -> Error {
     Error::KeyFile {
         message: "the newest seal was not signed with the secret in the key file".into(),
         detail: format!("Checked by the keys of the file that notary.signing_key_file names: {why}."),
-        hint: "Use the key file that it was signed with. To change the secret, keep the old one as the new file's second \
+        hint:
+            "Use the key file that it was signed with. To change the secret, keep the old one as the new file's second \
                line: see the documentation on rotation."
-            .into(),
+                .into(),
     }
 }
 
@@ -112,8 +112,10 @@ fn read_file() -> Result<Option<(Secret, Option<Secret>)>, Error> {
     if mode & !allowed != 0 {
         return Err(file_error("may be used by others", format!("Its mode is {mode:04o}.")));
     }
-    let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_FILE as usize));
-    file.take(MAX_FILE).read_to_string(&mut text).map_err(|_| file_error("holds no key", "It is not text.".into()))?;
+    let mut text = zeroize::Zeroizing::new(String::with_capacity(MAX_FILE));
+    file.take(MAX_FILE as u64)
+        .read_to_string(&mut text)
+        .map_err(|_| file_error("holds no key", "It is not text.".into()))?;
     Secret::parse_file(&text).map(Some).map_err(|why| file_error("holds no key", format!("The {why}.")))
 }
 

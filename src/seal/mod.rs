@@ -55,10 +55,7 @@ fn seal(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 }
 
 /// One of the two transactions, under the lock of the log's tree.
-fn step<T>(
-    relid: Option<pg_sys::Oid>,
-    work: impl FnOnce(&Rel, &Segments) -> Result<T, Error>,
-) -> Result<T, Error> {
+fn step<T>(relid: Option<pg_sys::Oid>, work: impl FnOnce(&Rel, &Segments) -> Result<T, Error>) -> Result<T, Error> {
     context::commit_safely();
     context::with_safe_path(|| {
         let functions = access::trigger_functions()?;
@@ -72,10 +69,7 @@ fn step<T>(
 
 /// A log that is not what it says, so that it is neither sealed nor proved.
 fn damaged(rel: &Rel, what: &str, why: impl std::fmt::Display) -> Error {
-    Error::NotIntact {
-        summary: format!("{} is not intact and {what}", rel.qualified()),
-        detail: format!("{why}."),
-    }
+    Error::NotIntact { summary: format!("{} is not intact and {what}", rel.qualified()), detail: format!("{why}.") }
 }
 
 /// Where this log's tree would be signed, and where it is now.

@@ -50,11 +50,9 @@ impl Tree {
 /// The server's timeline, of which a restore and a failover begin a new one. Not on a standby.
 pub fn timeline() -> Result<i64, Error> {
     let sql = "SELECT ('x' || pg_catalog.lpad(pg_catalog.substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8), 16, '0'))::bit(64)::int8";
-    context::as_superuser(|| {
-        crate::pg::spi::rows(sql, &[], |row| crate::pg::spi::get::<i64>(row, 1))
-    })?
-    .into_iter()
-    .flatten()
-    .next()
-    .ok_or_else(|| Error::Spi("the server's timeline is not known".into()))
+    context::as_superuser(|| crate::pg::spi::rows(sql, &[], |row| crate::pg::spi::get::<i64>(row, 1)))?
+        .into_iter()
+        .flatten()
+        .next()
+        .ok_or_else(|| Error::Spi("the server's timeline is not known".into()))
 }

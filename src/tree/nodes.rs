@@ -51,7 +51,8 @@ impl<'a> Nodes<'a> {
         let known: Vec<_> = hashes.iter().map(|hash| hash.unwrap_or(Digest::new([0; 32]))).collect();
         let first = (node.index << (node.level % 8)) % u64::from(notary_core::tile::WIDTH);
         let needed = usize::try_from(first).unwrap_or(0)..;
-        let missing = hashes.get(needed).is_none_or(|rest| rest.iter().take(1 << (node.level % 8)).any(Option::is_none));
+        let missing =
+            hashes.get(needed).is_none_or(|rest| rest.iter().take(1 << (node.level % 8)).any(Option::is_none));
         if missing { Err(unknown()) } else { tile.hash(node, &known).ok_or_else(unknown) }
     }
 

@@ -56,7 +56,7 @@ impl Table {
         let table = self.rows.table();
         let mut writer = RowWriter::of_stored(table).map_err(|why| why.to_string())?;
         let (mut next, mut damage, mut bytes) = (first, None, Vec::new());
-        self.rows.each(signed(chain.into()) as i32, signed(first), signed(last), |row| {
+        self.rows.each(chain, first, last, |row| {
             let mut one = || {
                 let at = |why: &str| format!("{}: chain {chain}, seq {next} {why}", table.qualified());
                 let (values, nulls) = row.values.map_err(|why| at(&format!("cannot be read: {why}")))?;
@@ -67,7 +67,7 @@ impl Table {
                 let (Some(time), Some(prev)) = (stored.time, stored.prev) else {
                     return Err(at("has no time or no prev"));
                 };
-                let place = self.headers.place(signed(chain.into()) as i32, signed(next), time, prev);
+                let place = self.headers.place(i32::try_from(chain).unwrap_or(0), signed(next), time, prev);
                 let place = place.ok_or_else(|| at("is no place of a line"))?;
                 bytes.clear();
                 line::begin(&mut bytes, &place);
@@ -170,15 +170,16 @@ impl Segments {
             return Ok(vec![header.hash()]);
         }
         let table = self.open(range.segment)?;
-        let (skip, count) = (from.saturating_sub(range.first_leaf), to.min(range.end()).saturating_sub(range.first_leaf));
+        let (skip, count) =
+            (from.saturating_sub(range.first_leaf), to.min(range.end()).saturating_sub(range.first_leaf));
         let (first, last) = (range.first_seq + skip, range.first_seq + count.saturating_sub(1));
         let mut hashes = Vec::new();
         let mut next = first;
         let mut damage = None;
-        table.rows.each(signed(range.chain.into()) as i32, signed(first), signed(last), |row| {
-            let stored = row.values.map(|(values, nulls)| {
-                rewrite::stored_place(table.rows.columns(), table.rows.table(), values, nulls)
-            });
+        table.rows.each(range.chain, first, last, |row| {
+            let stored = row
+                .values
+                .map(|(values, nulls)| rewrite::stored_place(table.rows.columns(), table.rows.table(), values, nulls));
             match stored {
                 Ok(stored) if stored.seq == Some(signed(next)) && stored.chain == i32::try_from(range.chain).ok() => {
                     match stored.hash {

@@ -51,7 +51,7 @@ pub struct StoredSeal {
 }
 
 /// How many hashes one row of notary.subtree holds at most: a row of a kilobyte stays out of TOAST.
-pub const HASHES_PER_ROW: u64 = 32;
+const HASHES_PER_ROW: u64 = 32;
 
 fn number(row: &SpiHeapTupleData<'_>, ordinal: usize) -> Result<u64, Error> {
     Ok(spi::get::<i64>(row, ordinal)?.and_then(|n| u64::try_from(n).ok()).unwrap_or(u64::MAX))
@@ -156,7 +156,8 @@ pub fn put_ranges(tree: &Tree, ranges: &[Range]) -> Result<(), Error> {
     let column = |of: fn(&Range) -> u64| ranges.iter().map(|r| signed(of(r))).collect::<Vec<i64>>();
     let [log, incarnation] = args(tree);
     let sql = "INSERT INTO notary.leaf_range (log, incarnation, first_leaf, segment, chain, first_seq, last_seq)
-               SELECT $1, $2::int4, * FROM pg_catalog.unnest($3, $4, $5::int4[], $6, $7)";
+               SELECT $1, $2::int4, * FROM ROWS FROM (pg_catalog.unnest($3), pg_catalog.unnest($4), pg_catalog.unnest($5::int4[]),
+                   pg_catalog.unnest($6), pg_catalog.unnest($7))";
     let args = [
         log,
         incarnation,
@@ -198,22 +199,15 @@ pub fn subtrees(tree: &Tree, level: u8, first: u64, count: u64) -> Result<Vec<Op
 
 /// Stores hashes of subtrees of one level, consecutive from `first`.
 pub fn put_subtrees(tree: &Tree, level: u8, first: u64, hashes: &[Digest]) -> Result<(), Error> {
-    let pieces = hashes.chunks(HASHES_PER_ROW as usize);
+    let pieces = hashes.chunks(usize::try_from(HASHES_PER_ROW).unwrap_or(1));
     let firsts: Vec<i64> = (0..pieces.len() as u64).map(|i| signed(first + i * HASHES_PER_ROW)).collect();
     let bytes: Vec<Vec<u8>> =
         pieces.map(|piece| piece.iter().flat_map(|hash| hash.as_bytes().iter().copied()).collect()).collect();
     let [log, incarnation] = args(tree);
     let sql = "INSERT INTO notary.subtree (log, incarnation, level, first, hashes)
-               SELECT $1, $2::int4, $3::int2, * FROM pg_catalog.unnest($4, $5)";
+               SELECT $1, $2::int4, $3::int2, * FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5))";
     as_superuser(|| spi::run(sql, &[log, incarnation, i64::from(level).into(), firsts.into(), bytes.into()]))
         .map(|_| ())
-}
-
-/// Forgets the subtrees that reach beyond this size: of a tree that is given another continuation.
-pub fn drop_subtrees(tree: &Tree) -> Result<(), Error> {
-    let [log, incarnation] = args(tree);
-    let sql = "DELETE FROM notary.subtree WHERE log = $1 AND incarnation = $2::int4";
-    as_superuser(|| spi::run(sql, &[log, incarnation])).map(|_| ())
 }
 
 fn read_seal(row: &SpiHeapTupleData<'_>) -> Result<Option<StoredSeal>, Error> {

@@ -1,0 +1,174 @@
+//! Going on after a restore or failover: does this log hold what was published, or does it need another name?
+//!
+//! Invariants: two trees that differ never bear one origin. Whoever cannot show that this log holds all that was ever
+//! published gets a new incarnation.
+
+use super::keys::{LogKeys, is_signed_by};
+use super::sign::Grown;
+use super::{first_origin, new_origin};
+use crate::access;
+use crate::error::{Error, OrRaise as _};
+use crate::journal::{self, Action, Entry};
+use crate::pg::lock;
+use crate::pg::relation::Rel;
+use crate::tree::segments::Segments;
+use crate::tree::{Tree, store, timeline};
+use notary_core::origin::Origin;
+use notary_core::seal::Seal;
+use pgrx::{pg_extern, pg_sys};
+use serde_json::json;
+
+/// `notary.resume(log, note)`.
+#[pg_extern(sql = false)]
+fn resume(log: Option<pg_sys::Oid>, note: Option<&str>) -> String {
+    journal::must_be_writable("notary.resume()").or_raise();
+    resume_log(log, note).or_raise().to_string()
+}
+
+fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, Error> {
+    let functions = access::trigger_functions()?;
+    let rel = access::open_log(relid, &functions)?;
+    access::ownership(rel.oid(), "have it sealed again")?;
+    let log = Segments::of(&rel, &functions)?.log;
+    lock::lock_tree(log.as_bytes());
+    let segments = Segments::of(&rel, &functions)?;
+    let published = note.map(|note| read(note, &segments)).transpose()?;
+    let known = Tree::newest(log)?;
+    if let Some(tree) = known.as_ref()
+        && tree.is_at_home()?
+    {
+        return Err(Error::NotSealable {
+            message: format!("{} can be sealed: there is nothing to resume", rel.qualified()),
+            detail: format!("It is sealed as {}, here and on this timeline.", tree.origin),
+            hint: "CALL notary.seal(log).".into(),
+        });
+    }
+    if let Some(published) = &published {
+        check_signature(published)?;
+    }
+    let verdict = compare(&rel, &segments, known.as_ref(), published.as_ref())?;
+    let (database, timeline) = (journal::database()?, timeline()?);
+    let tree = Tree { log, incarnation: verdict.origin.incarnation(), origin: verdict.origin, database, timeline };
+    store::put_tree(&tree)?;
+    let checkpoint = published.as_ref().map(Seal::checkpoint);
+    let name = rel.qualified();
+    journal::write(&Entry {
+        action: Action::Resume,
+        log: Some(log),
+        segment: None,
+        relation: Some(&name),
+        reason: None,
+        details: json!({
+            "origin": tree.origin.as_str(),
+            "goes_on": verdict.goes_on,
+            "why": verdict.why,
+            "published_origin": checkpoint.map(|c| c.origin().as_str().to_owned()),
+            "published_size": checkpoint.map(notary_core::Checkpoint::size),
+            "published_root": checkpoint.map(|c| c.root().to_string()),
+        }),
+    })?;
+    let what = if verdict.goes_on { "goes on as" } else { "is sealed from its first line again, as" };
+    pgrx::notice!("{name} {what} {}: {}", tree.origin, verdict.why);
+    Ok(tree.origin)
+}
+
+/// What the comparison came to.
+struct Verdict {
+    /// The origin of the seals to come.
+    origin: Origin,
+    /// The tree that was published goes on.
+    goes_on: bool,
+    /// In words.
+    why: String,
+}
+
+fn compare(rel: &Rel, segments: &Segments, known: Option<&Tree>, published: Option<&Seal>) -> Result<Verdict, Error> {
+    let verdict = |origin: Origin, goes_on: bool, why: &str| Ok(Verdict { origin, goes_on, why: why.to_owned() });
+    let (tree, published) = match (known, published) {
+        (None, None) => return verdict(first_origin(segments)?, true, "no seal of it was ever published"),
+        (None, Some(seal)) => {
+            let origin = after(segments, seal.checkpoint().origin())?;
+            return verdict(origin, false, "this database does not know the tree that was published");
+        }
+        (Some(tree), None) => match store::newest_seal(tree)? {
+            None => return verdict(tree.origin.clone(), true, "no seal of it was ever published"),
+            Some(seal) => {
+                return Err(Error::BadArgument {
+                    message: format!("{} was sealed: a note is needed", rel.qualified()),
+                    detail: format!("notary.seals has a seal of size {}, which may have been published.", seal.size),
+                    hint: "Give the newest note that ever left the old server; it may be larger than that.".into(),
+                });
+            }
+        },
+        (Some(tree), Some(published)) => (tree, published),
+    };
+    let checkpoint = published.checkpoint();
+    let last = store::newest_seal(tree)?;
+    let older = checkpoint.origin().incarnation() < tree.incarnation
+        || *checkpoint.origin() == tree.origin && last.as_ref().is_some_and(|last| checkpoint.size() < last.size);
+    if older {
+        return Err(Error::BadArgument {
+            message: "the note is not the newest".into(),
+            detail: format!(
+                "It has the origin {} and size {}; notary.seals has {} and size {}.",
+                checkpoint.origin(),
+                checkpoint.size(),
+                tree.origin,
+                last.map_or(0, |last| last.size)
+            ),
+            hint: "Give the newest note that ever left the old server.".into(),
+        });
+    }
+    if *checkpoint.origin() != tree.origin {
+        let why = "the tree that was published is of another incarnation than the one that this database knows";
+        return verdict(after(segments, checkpoint.origin())?, false, why);
+    }
+    // Damage is no reason to stop: then it is not the tree that was published.
+    let grown = Grown::from(rel, segments, tree, last.as_ref());
+    let grown = grown.ok().and_then(|mut grown| grown.by(rel, checkpoint.size()).ok().map(|()| grown));
+    match grown {
+        Some(grown) if grown.frontier.size() == checkpoint.size() && grown.frontier.root() == *checkpoint.root() => {
+            if last.as_ref().is_none_or(|last| last.size < checkpoint.size()) {
+                grown.store()?;
+                let keys = published.note().map_or_else(Vec::new, |note| {
+                    note.signatures().iter().map(|signature| signature.name.clone()).collect()
+                });
+                store::put_seal(tree, checkpoint.size(), checkpoint.root(), &published.to_string(), keys)?;
+            }
+            verdict(tree.origin.clone(), true, "the log holds all that was published")
+        }
+        _ => verdict(after(segments, &tree.origin)?, false, "the log does not hold all that was published"),
+    }
+}
+
+/// The origin after this one.
+fn after(segments: &Segments, origin: &Origin) -> Result<Origin, Error> {
+    let base = origin.as_str().strip_suffix(&format!("/{}", origin.incarnation())).filter(|_| origin.incarnation() > 1);
+    let base = base.unwrap_or(origin.as_str());
+    let base = base.strip_suffix(&format!("/{}", origin.log())).unwrap_or(base);
+    new_origin(segments, origin.incarnation() + 1, Some(base))
+}
+
+fn read(note: &str, segments: &Segments) -> Result<Seal, Error> {
+    let wrong = |detail: String| Error::BadArgument {
+        message: "the note is no seal of this log".into(),
+        detail,
+        hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
+    };
+    let seal = Seal::parse(note.as_bytes()).map_err(|why| wrong(format!("The {why}.")))?;
+    let log = seal.checkpoint().origin().log();
+    if log == segments.log { Ok(seal) } else { Err(wrong(format!("It is of the log {log}."))) }
+}
+
+/// A signed note must be one that this server's secret signed: otherwise anybody's could start a new incarnation.
+fn check_signature(published: &Seal) -> Result<(), Error> {
+    if published.note().is_none() {
+        return Ok(());
+    }
+    let keys = LogKeys::of(published.checkpoint().origin())?.ok_or_else(|| Error::KeyFile {
+        message: "the note is signed, and there is no key to check it with".into(),
+        detail: "notary.signing_key_file is not set.".into(),
+        hint: "Set it to the file that the note was signed with.".into(),
+    })?;
+    is_signed_by(published, &keys.all()).map(|_| ())
+}
