@@ -1,31 +1,31 @@
 -- Is a log what it was?
-CREATE FUNCTION notary.verify(log regclass DEFAULT NULL, since timestamptz DEFAULT NULL)
+CREATE FUNCTION notary.verify(log regclass DEFAULT NULL, since timestamptz DEFAULT NULL, note text DEFAULT NULL)
     RETURNS TABLE (log regclass, intact boolean, entries bigint, chains integer, findings bigint, first_finding text,
                    sealed_size bigint, scope text, elapsed interval)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_verify';
-COMMENT ON FUNCTION notary.verify(regclass, timestamptz) IS 'Checks a log, or all that the caller may read, and answers in one row each: intact or not, entries and chains seen, the number of findings and the first one, and the scope of the check. Every row is read and hashed again, every link, the unique index, the headers and the guard are checked. since: the content of older entries is taken as it is (their places and links are checked all the same), and scope says "partial". sealed_size is NULL: the log has no seals. A log that should be in this database and is on no table gives a row with log NULL. Needs SELECT on the log; sees every row whatever row-level security says; works in read-only transactions and on standbys; shows progress as NOTICEs every five seconds. Errors: 42501 no SELECT privilege, 55000 not a log.';
+COMMENT ON FUNCTION notary.verify(regclass, timestamptz, text) IS 'Checks a log, or all that the caller may read, and answers in one row each: intact or not, entries and chains seen, the number of findings and the first one, and the scope of the check. Every row is read and hashed again, every link, the unique index, the headers and the guard are checked. since: the content of older entries is taken as it is (their places and links are checked all the same), and scope says "partial". note: a seal of this log that was kept elsewhere; the log is checked against it too, which is the strongest statement there is (whether the note itself is genuine is for notary.verify_note to say). sealed_size: how many lines, headers included, the newest seal (or the note) commits to, NULL without one; scope says since when, and how many entries came later. A log that should be in this database and is on no table gives a row with log NULL. Needs SELECT on the log; sees every row whatever row-level security says; works in read-only transactions and on standbys; shows progress as NOTICEs every five seconds. Errors: 42501 no SELECT privilege, 55000 not a log, 22023 the note is no seal of this log.';
 
-CREATE FUNCTION notary.findings(log regclass, since timestamptz DEFAULT NULL)
+CREATE FUNCTION notary.findings(log regclass, since timestamptz DEFAULT NULL, note text DEFAULT NULL)
     RETURNS TABLE (segment regclass, chain integer, seq bigint, problem text, detail text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_findings';
-COMMENT ON FUNCTION notary.findings(regclass, timestamptz) IS 'Checks a log and lists every problem, exactly where: the table (for a partitioned log the partition), chain and seq of the entry (NULL for problems of the whole table), the kind of problem, and what was expected and found in hashes, places and column names, never values. No rows: intact. The README lists the kinds. Needs SELECT on the log. Errors: 42501 no SELECT privilege, 55000 not a log, 22023 NULL.';
+COMMENT ON FUNCTION notary.findings(regclass, timestamptz, text) IS 'Checks a log and lists every problem, exactly where: the table (for a partitioned log the partition), chain and seq of the entry (NULL for problems of the whole table), the kind of problem, and what was expected and found in hashes, places and column names, never values. No rows: intact. The README lists the kinds. Needs SELECT on the log. since and note as for notary.verify. Errors: 42501 no SELECT privilege, 55000 not a log, 22023 NULL, or the note is no seal of this log.';
 
 CREATE FUNCTION notary.notices(log regclass)
     RETURNS TABLE (segment regclass, chain integer, seq bigint, notice text, detail text)
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_notices';
-COMMENT ON FUNCTION notary.notices(regclass) IS 'Checks a log and lists what is worth knowing and is no damage: clock_backwards, adopted, not_protected_between. Errors as for notary.findings.';
+COMMENT ON FUNCTION notary.notices(regclass) IS 'Checks a log and lists what is worth knowing and is no damage: clock_backwards, adopted, not_protected_between, backdated, unsealed. Errors as for notary.findings.';
 
-CREATE FUNCTION notary.assert_intact(log regclass DEFAULT NULL) RETURNS void
+CREATE FUNCTION notary.assert_intact(log regclass DEFAULT NULL, note text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'assert_intact_wrapper';
-COMMENT ON FUNCTION notary.assert_intact(regclass) IS 'Checks a log, or all that the caller may read, and raises XX001 (data_corrupted) when one is not intact: for cron and CI. Errors besides: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log.';
+COMMENT ON FUNCTION notary.assert_intact(regclass, text) IS 'Checks a log, or all that the caller may read, and raises XX001 (data_corrupted) when one is not intact: for cron and CI. note as for notary.verify. Errors besides: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log.';
 
 CREATE FUNCTION notary.attest(log regclass DEFAULT NULL) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -35,6 +35,10 @@ pub enum Problem {
     Unreadable,
     /// Rows come into or out of the table another way: rules, inheritance children.
     ForeignRows,
+    /// Entries that a seal commits to are gone from the end of a chain.
+    TailCut,
+    /// Entries that a seal commits to are not the ones that were sealed.
+    Rewritten,
 }
 
 /// What is worth knowing and is not damage.
@@ -46,6 +50,10 @@ pub enum Notice {
     Adopted,
     /// The table was not protected between two segments.
     NotProtectedBetween,
+    /// A chain's first entry claims to be older than a seal that does not hold it.
+    Backdated,
+    /// Entries are older than the newest seal and not in it.
+    Unsealed,
 }
 
 /// One problem, exactly where.
@@ -88,7 +96,7 @@ impl Finding {
 
 impl Problem {
     /// Every problem, in the order of the documentation.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 15] = [
         Self::ValueChanged,
         Self::HashChanged,
         Self::Missing,
@@ -102,6 +110,8 @@ impl Problem {
         Self::IndexMismatch,
         Self::Unreadable,
         Self::ForeignRows,
+        Self::TailCut,
+        Self::Rewritten,
     ];
 
     /// The name that SQL users see: `value_changed`.
@@ -121,13 +131,16 @@ impl Problem {
             Self::IndexMismatch => "index_mismatch",
             Self::Unreadable => "unreadable",
             Self::ForeignRows => "foreign_rows",
+            Self::TailCut => "tail_cut",
+            Self::Rewritten => "rewritten",
         }
     }
 }
 
 impl Notice {
     /// Every notice, in the order of the documentation.
-    pub const ALL: [Self; 3] = [Self::ClockBackwards, Self::Adopted, Self::NotProtectedBetween];
+    pub const ALL: [Self; 5] =
+        [Self::ClockBackwards, Self::Adopted, Self::NotProtectedBetween, Self::Backdated, Self::Unsealed];
 
     /// The name that SQL users see: `clock_backwards`.
     #[must_use]
@@ -136,6 +149,8 @@ impl Notice {
             Self::ClockBackwards => "clock_backwards",
             Self::Adopted => "adopted",
             Self::NotProtectedBetween => "not_protected_between",
+            Self::Backdated => "backdated",
+            Self::Unsealed => "unsealed",
         }
     }
 }

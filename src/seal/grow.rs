@@ -67,7 +67,7 @@ fn first_tree(rel: &Rel, segments: &Segments) -> Result<Tree, Error> {
 
 fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<Range>, Error> {
     let known: BTreeMap<(u32, u32), u64> =
-        store::last_ranges(tree)?.into_iter().map(|r| ((r.segment, r.chain), r.last_seq)).collect();
+        store::last_ranges(tree, sealed)?.into_iter().map(|r| ((r.segment, r.chain), r.last_seq)).collect();
     let mut heads = BTreeMap::new();
     for segment in segments.headers() {
         heads.insert((segment.segment, 0), 0);

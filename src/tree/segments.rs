@@ -164,40 +164,36 @@ impl Segments {
 
     /// The stored hashes of the lines of a range that are leaves `from` to `to`, in their order.
     pub fn hashes(&self, range: &Range, from: u64, to: u64) -> Result<Vec<Digest>, Damage> {
+        let hashes = self.hashes_there(range, from, to)?;
+        let first = range.first_seq + from.saturating_sub(range.first_leaf);
+        let gone = |seq: u64| format!("chain {}, seq {seq} is missing or has no hash", range.chain);
+        (first..).zip(hashes).map(|(seq, hash)| hash.ok_or_else(|| gone(seq))).collect()
+    }
+
+    /// The same, with None for a line that is not there or has no hash that can be read.
+    pub fn hashes_there(&self, range: &Range, from: u64, to: u64) -> Result<Vec<Option<Digest>>, Damage> {
         if range.chain == 0 {
             let header = self.header(range.segment);
             let header = header.ok_or_else(|| format!("the header of segment {} is not known", range.segment))?;
-            return Ok(vec![header.hash()]);
+            return Ok(vec![Some(header.hash())]);
         }
         let table = self.open(range.segment)?;
-        let (skip, count) =
-            (from.saturating_sub(range.first_leaf), to.min(range.end()).saturating_sub(range.first_leaf));
-        let (first, last) = (range.first_seq + skip, range.first_seq + count.saturating_sub(1));
-        let mut hashes = Vec::new();
-        let mut next = first;
-        let mut damage = None;
-        table.rows.each(range.chain, first, last, |row| {
-            let stored = row
-                .values
-                .map(|(values, nulls)| rewrite::stored_place(table.rows.columns(), table.rows.table(), values, nulls));
-            match stored {
-                Ok(stored) if stored.seq == Some(signed(next)) && stored.chain == i32::try_from(range.chain).ok() => {
-                    match stored.hash {
-                        Some(hash) => hashes.push(hash),
-                        None => damage = Some(format!("chain {}, seq {next} has no hash", range.chain)),
-                    }
-                    next += 1;
-                }
-                Ok(_) => damage = Some(format!("chain {}, seq {next} is missing", range.chain)),
-                Err(why) => damage = Some(format!("chain {}, seq {next} cannot be read: {why}", range.chain)),
+        let skip = from.saturating_sub(range.first_leaf);
+        let count = to.min(range.end()).saturating_sub(range.first_leaf + skip);
+        let first = range.first_seq + skip;
+        let mut hashes = vec![None; usize::try_from(count).unwrap_or(0)];
+        table.rows.each(range.chain, first, first + count.saturating_sub(1), |row| {
+            let Ok((values, nulls)) = row.values else { return true };
+            let stored = rewrite::stored_place(table.rows.columns(), table.rows.table(), values, nulls);
+            let slot = stored.seq.and_then(|seq| usize::try_from(seq).ok()?.checked_sub(usize::try_from(first).ok()?));
+            if stored.chain == i32::try_from(range.chain).ok()
+                && let Some(slot) = slot.and_then(|slot| hashes.get_mut(slot))
+            {
+                *slot = stored.hash;
             }
-            damage.is_none()
+            true
         });
-        match damage {
-            Some(damage) => Err(damage),
-            None if next <= last => Err(format!("chain {}, seq {next} is missing", range.chain)),
-            None => Ok(hashes),
-        }
+        Ok(hashes)
     }
 }
 

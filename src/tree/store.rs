@@ -136,12 +136,16 @@ pub fn range_of(tree: &Tree, segment: u32, chain: u32, seq: u64) -> Result<Optio
     Ok(found.into_iter().next().filter(|range| seq <= range.last_seq))
 }
 
-/// How far each chain of each segment is in the first `size` leaves of the tree.
-pub fn last_ranges(tree: &Tree) -> Result<Vec<Range>, Error> {
+/// The last range of each chain of each segment (and each header) among the first `size` leaves, cut off there.
+pub fn last_ranges(tree: &Tree, size: u64) -> Result<Vec<Range>, Error> {
     let [log, incarnation] = args(tree);
     let sql = "SELECT DISTINCT ON (segment, chain) first_leaf, segment, chain::int8, first_seq, last_seq FROM notary.leaf_range
-               WHERE log = $1 AND incarnation = $2::int4 ORDER BY segment, chain, first_seq DESC";
-    as_superuser(|| spi::rows(sql, &[log, incarnation], read_range))
+               WHERE log = $1 AND incarnation = $2::int4 AND first_leaf < $3 ORDER BY segment, chain, first_seq DESC";
+    let mut last = as_superuser(|| spi::rows(sql, &[log, incarnation, signed(size).into()], read_range))?;
+    for range in &mut last {
+        range.last_seq = range.last_seq.min(range.first_seq.saturating_add(size - range.first_leaf - 1));
+    }
+    Ok(last)
 }
 
 /// Forgets the ranges from this leaf on: what was planned and never signed.
@@ -269,15 +273,12 @@ pub fn seal_of_size(tree: &Tree, size: u64) -> Result<Option<StoredSeal>, Error>
     Ok(found.into_iter().flatten().next())
 }
 
-/// When the tree was sealed at each size, in their order.
-pub fn seal_times(tree: &Tree) -> Result<Vec<(u64, i64)>, Error> {
+/// The newest seal of a tree that does not hold this leaf.
+pub fn seal_before(tree: &Tree, leaf: u64) -> Result<Option<StoredSeal>, Error> {
     let [log, incarnation] = args(tree);
-    let sql = "SELECT size, sealed_at FROM notary.seal_store WHERE log = $1 AND incarnation = $2::int4 ORDER BY size";
-    as_superuser(|| {
-        spi::rows(sql, &[log, incarnation], |row| {
-            Ok((number(row, 1)?, spi::get::<TimestampWithTimeZone>(row, 2)?.map_or(0, i64::from)))
-        })
-    })
+    let sql = format!("{SEAL} AND size <= $3 ORDER BY size DESC LIMIT 1");
+    let found = as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(leaf).into()], read_seal))?;
+    Ok(found.into_iter().flatten().next())
 }
 
 /// Stores a seal, made now.

@@ -6,6 +6,7 @@ use super::index::{self, Key, Sum};
 use super::known::{self, Changes, Expected, Protection};
 use super::logs;
 use super::rows::{At, Subject};
+use super::sealed::{self, Known, Places, Sealed};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::index as chain_index;
@@ -16,6 +17,7 @@ use crate::pg::{subxact, validate};
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
+use notary_core::seal::Seal;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
 use serde_json::json;
@@ -48,16 +50,22 @@ pub struct Report {
     pub findings: u64,
     pub remarks: u64,
     pub first_finding: Option<String>,
+    /// How far it is sealed; None: it never was, or that could not be looked at.
+    pub sealed: Option<Sealed>,
     pub elapsed_micros: i64,
 }
 
+/// What is to be checked besides all that is there.
+#[derive(Default)]
+pub struct Scope {
+    /// The content of older entries is taken as it is.
+    pub since: Option<i64>,
+    /// A note that was kept elsewhere.
+    pub note: Option<Seal>,
+}
+
 /// Checks a log, named by its (root) table, and says everything it finds to `say`.
-pub fn check(
-    root: &Rel,
-    functions: &Functions,
-    since: Option<i64>,
-    say: &mut dyn FnMut(&Said),
-) -> Result<Report, Error> {
+pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnMut(&Said)) -> Result<Report, Error> {
     let started = Instant::now();
     #[cfg(feature = "omissions")]
     notary_core::chain::omit(&crate::gucs::omit()).map_err(|names| Error::BadArgument {
@@ -67,7 +75,9 @@ pub fn check(
     })?;
     let mut check = Check {
         functions,
-        since,
+        since: scope.since,
+        places: Places::default(),
+        index_is_damaged: false,
         changes: None,
         protections: BTreeMap::new(),
         read: HashSet::new(),
@@ -115,6 +125,7 @@ pub fn check(
             check.columns_of_partitioned(&rel);
         }
     }
+    check.seals(root, scope.note.as_ref())?;
     let last_segment = check.present.keys().max().copied().unwrap_or(0);
     let mut report = check.report;
     report.last_segment = last_segment;
@@ -133,6 +144,8 @@ fn tables(root: &Rel) -> Vec<pg_sys::Oid> {
 struct Check<'a> {
     functions: &'a Functions,
     since: Option<i64>,
+    places: Places,
+    index_is_damaged: bool,
     changes: Option<Changes>,
     /// What the journal says of the log's segments.
     protections: BTreeMap<u32, Protection>,
@@ -152,6 +165,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn finding(&mut self, table: pg_sys::Oid, segment: Option<u32>, finding: Finding) {
+        self.places.note(table, &finding);
         if self.changes.as_ref().is_some_and(|changes| changes.explain(&self.headers, segment, &finding)) {
             let detail = format!("changed while the log was not protected ({}): {}", finding.problem, finding.detail);
             let notice = Notice::NotProtectedBetween;
@@ -159,6 +173,7 @@ impl Check<'_> {
             return;
         }
         self.report.findings += 1;
+        self.index_is_damaged |= finding.problem == Problem::IndexMismatch;
         if self.report.first_finding.is_none() {
             self.report.first_finding = Some(in_words(table, &finding));
         }
@@ -188,6 +203,25 @@ impl Check<'_> {
             let detail = format!("segment {segment} ({name}) left the log while it was not protected: {elsewhere}");
             self.remark(root, Remark { notice, chain: None, seq: None, detail });
         }
+    }
+
+    /// Does the log hold what its seals say? Not where the index that leads to entries is damaged, which was said.
+    fn seals(&mut self, root: &Rel, note: Option<&Seal>) -> Result<(), Error> {
+        if self.index_is_damaged {
+            return Ok(());
+        }
+        let cut = self.changes.as_ref().map_or(&[][..], |changes| &changes.cut);
+        let present = self.present.keys().copied().collect();
+        let known = Known { functions: self.functions, places: &self.places, cut, present };
+        let outcome = sealed::check(root, &known, note)?;
+        self.report.sealed = outcome.sealed;
+        for (table, segment, finding) in outcome.findings {
+            self.finding(table, segment, finding);
+        }
+        for (table, remark) in outcome.remarks {
+            self.remark(table, remark);
+        }
+        Ok(())
     }
 
     fn partitioned(&mut self, rel: &Rel) -> Result<(), Error> {

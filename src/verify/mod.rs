@@ -14,6 +14,7 @@ mod known;
 mod logs;
 mod progress;
 mod rows;
+mod sealed;
 
 use crate::access;
 use crate::error::{Error, OrRaise as _};
@@ -23,7 +24,8 @@ use crate::pg::context;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::results::{Results, argument, datum};
-use check::{Report, Said, check};
+use check::{Report, Said, Scope, check};
+use notary_core::seal::Seal;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::{pg_extern, pg_sys};
 use serde_json::json;
@@ -35,15 +37,18 @@ entry_point!(notary_notices, pg_finfo_notary_notices, notices);
 entry_point!(notary_damage, pg_finfo_notary_damage, damage);
 entry_point!(notary_log_list, pg_finfo_notary_log_list, log_list);
 
-/// `notary.verify(log, since)`: one row a log.
+/// `notary.verify(log, since, note)`: one row a log.
 fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let mut results = Results::of(fcinfo);
-    let since = since(fcinfo);
+    let scope = scope(fcinfo, 2);
     let targets = Targets::of(argument(fcinfo, 0)).or_raise();
+    if scope.note.is_some() && argument::<pg_sys::Oid>(fcinfo, 0).is_none() {
+        one_log().raise();
+    }
     for root in &targets.roots {
         let Some(rel) = targets.open(*root).or_raise() else { continue };
-        let report = check(&rel, &targets.functions, since, &mut |_| {}).or_raise();
-        results.put(answer(&rel, &report, since));
+        let report = check(&rel, &targets.functions, &scope, &mut |_| {}).or_raise();
+        results.put(answer(&rel, &report, &scope));
     }
     for lost in targets.lost {
         results.put(vec![
@@ -61,7 +66,7 @@ fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     pg_sys::Datum::from(0)
 }
 
-fn answer(rel: &Rel, report: &Report, since: Option<i64>) -> Vec<Option<pg_sys::Datum>> {
+fn answer(rel: &Rel, report: &Report, scope: &Scope) -> Vec<Option<pg_sys::Datum>> {
     vec![
         datum(rel.oid()),
         datum(report.findings == 0),
@@ -69,28 +74,52 @@ fn answer(rel: &Rel, report: &Report, since: Option<i64>) -> Vec<Option<pg_sys::
         datum(i32::try_from(report.chains).unwrap_or(i32::MAX)),
         datum(i64::try_from(report.findings).unwrap_or(i64::MAX)),
         report.first_finding.clone().and_then(datum),
-        None,
-        datum(scope(report, since)),
+        report.sealed.as_ref().and_then(|sealed| datum(crate::tree::store::signed(sealed.size))),
+        datum(in_words(report, scope)),
         Interval::new(0, 0, report.elapsed_micros).ok().and_then(datum),
     ]
 }
 
-fn scope(report: &Report, since: Option<i64>) -> String {
-    let mut scope = match since {
+fn in_words(report: &Report, scope: &Scope) -> String {
+    let mut words = match scope.since {
         None => "every entry".to_owned(),
         Some(_) => "partial: content only of entries since the given time, places and links of all".to_owned(),
     };
+    let time = |micros: i64| notary_core::Timestamp(micros).to_string();
+    if let Some(note) = &scope.note {
+        words += &format!("; compared with a note of size {}", note.checkpoint().size());
+    }
+    if let Some(sealed) = &report.sealed {
+        let at = sealed.at.map_or_else(String::new, |at| format!(" at {}", time(at)));
+        let how = if sealed.signed { "sealed" } else { "sealed unsigned" };
+        words += &format!("; {how} up to size {}{at}", sealed.size);
+        match (sealed.unsealed, sealed.oldest) {
+            (0, _) => {}
+            (1, oldest) => {
+                words += &format!("; 1 entry is not sealed yet, from {}", oldest.map_or_else(String::new, time))
+            }
+            (n, oldest) => {
+                words += &format!(
+                    "; {n} entries are not sealed yet, the oldest from {}",
+                    oldest.map_or_else(String::new, time)
+                );
+            }
+        }
+        if sealed.partly {
+            words += "; what left the log while it was not protected could not be compared with the seals";
+        }
+    }
     match report.remarks {
         0 => {}
-        1 => scope += "; 1 notice, see notary.notices",
-        n => scope += &format!("; {n} notices, see notary.notices"),
+        1 => words += "; 1 notice, see notary.notices",
+        n => words += &format!("; {n} notices, see notary.notices"),
     }
-    scope
+    words
 }
 
-/// `notary.findings(log, since)`.
+/// `notary.findings(log, since, note)`.
 fn findings(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    each_said(fcinfo, since(fcinfo), |results, said| {
+    each_said(fcinfo, &scope(fcinfo, 2), |results, said| {
         if let Said::Finding { table, finding, .. } = said {
             results.put(vec![
                 datum(*table),
@@ -105,7 +134,7 @@ fn findings(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// `notary.notices(log)`.
 fn notices(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    each_said(fcinfo, None, |results, said| {
+    each_said(fcinfo, &Scope::default(), |results, said| {
         if let Said::Remark { table, remark } = said {
             results.put(vec![
                 datum(*table),
@@ -120,7 +149,7 @@ fn notices(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// `notary.damage(log)`: fingerprints of findings, for the journal.
 fn damage(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    each_said(fcinfo, None, |results, said| {
+    each_said(fcinfo, &Scope::default(), |results, said| {
         if let Said::Finding { segment, finding, .. } = said {
             results.put(vec![datum(pgrx::JsonB(known::fingerprint(*segment, finding)))]);
         }
@@ -129,7 +158,7 @@ fn damage(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 fn each_said(
     fcinfo: pg_sys::FunctionCallInfo,
-    since: Option<i64>,
+    scope: &Scope,
     mut put: impl FnMut(&mut Results, &Said),
 ) -> pg_sys::Datum {
     let mut results = Results::of(fcinfo);
@@ -144,7 +173,7 @@ fn each_said(
     let targets = Targets::of(Some(relid)).or_raise();
     for root in &targets.roots {
         let rel = Rel::open(*root, pg_sys::AccessShareLock);
-        check(&rel, &targets.functions, since, &mut |said| put(&mut results, said)).or_raise();
+        check(&rel, &targets.functions, scope, &mut |said| put(&mut results, said)).or_raise();
     }
     pg_sys::Datum::from(0)
 }
@@ -162,8 +191,12 @@ fn log_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// `notary.assert_intact(log)`.
 #[pg_extern(sql = false)]
-fn assert_intact(relid: Option<pg_sys::Oid>) {
-    let (reports, lost) = check_all(relid).or_raise();
+fn assert_intact(relid: Option<pg_sys::Oid>, note: Option<&str>) {
+    let scope = Scope { since: None, note: note.map(|note| read_note(note).or_raise()) };
+    if scope.note.is_some() && relid.is_none() {
+        one_log().raise();
+    }
+    let (reports, lost) = check_all(relid, &scope).or_raise();
     let mut broken: Vec<_> = reports
         .iter()
         .filter(|(_, report)| report.findings > 0)
@@ -193,7 +226,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
             hint: "The first notary.protect makes it.".into(),
         });
     }
-    let (reports, lost) = check_all(relid)?;
+    let (reports, lost) = check_all(relid, &Scope::default())?;
     for (name, report) in &reports {
         journal::write(&Entry {
             action: Action::Attest,
@@ -228,7 +261,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
 /// Each log's name and report, and the logs that are lost, in words.
 type Checked = (Vec<(String, Report)>, Vec<String>);
 
-fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
+fn check_all(relid: Option<pg_sys::Oid>, scope: &Scope) -> Result<Checked, Error> {
     let targets = Targets::of(relid)?;
     // To have checked nothing is not to have found nothing.
     if let (true, Some(table)) = (targets.roots.is_empty(), targets.hidden.first()) {
@@ -237,7 +270,7 @@ fn check_all(relid: Option<pg_sys::Oid>) -> Result<Checked, Error> {
     let mut reports = Vec::new();
     for root in &targets.roots {
         let Some(rel) = targets.open(*root)? else { continue };
-        reports.push((rel.qualified(), check(&rel, &targets.functions, None, &mut |_| {})?));
+        reports.push((rel.qualified(), check(&rel, &targets.functions, scope, &mut |_| {})?));
     }
     Ok((reports, targets.lost))
 }
@@ -313,8 +346,28 @@ fn functions() -> Result<Functions, Error> {
     })
 }
 
-fn since(fcinfo: pg_sys::FunctionCallInfo) -> Option<i64> {
-    argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from)
+/// The arguments since and note; `note`: where the latter is.
+fn scope(fcinfo: pg_sys::FunctionCallInfo, note: usize) -> Scope {
+    Scope {
+        since: argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from),
+        note: argument::<String>(fcinfo, note).map(|note| read_note(&note).or_raise()),
+    }
+}
+
+fn read_note(note: &str) -> Result<Seal, Error> {
+    Seal::parse(note.as_bytes()).map_err(|why| Error::BadArgument {
+        message: "the note is no seal".into(),
+        detail: format!("The {why}."),
+        hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
+    })
+}
+
+fn one_log() -> Error {
+    Error::BadArgument {
+        message: "a note is of one log".into(),
+        detail: "No log was named.".into(),
+        hint: "SELECT * FROM notary.verify('the_log', note => …)".into(),
+    }
 }
 
 /// `notary.line(segment, chain, seq)`: with the caller's rights and row-level security.

@@ -1,0 +1,551 @@
+//! Does the log hold what its seals say, and what a note says that was kept elsewhere?
+//!
+//! A chain that fits together is fixed by its last entry: so it is enough to prove that the last sealed entry of each
+//! chain is in the tree that was sealed, and that all of these together are as many lines as the tree has leaves. That
+//! costs a handful of hashes a chain. Only where it fails are all sealed lines read in their order, to say where.
+//!
+//! Invariant: what the extension remembers of the tree is believed only as far as it leads to the root in a seal.
+
+use super::known::CutEnd;
+use crate::error::Error;
+use crate::log::Functions;
+use crate::pg::context;
+use crate::pg::index::{ChainIndex, Last, chain_index};
+use crate::pg::relation::Rel;
+use crate::pg::row::NotaryColumns;
+use crate::tree::Tree;
+use crate::tree::nodes::{NoNode, Nodes};
+use crate::tree::segments::Segments;
+use crate::tree::store::{self, Range, StoredSeal, signed};
+use notary_core::merkle::{self, Frontier, ProveError};
+use notary_core::seal::Seal;
+use notary_core::{Digest, Finding, Notice, Problem, Remark, Timestamp};
+use pgrx::pg_sys;
+use std::collections::{BTreeMap, HashSet};
+
+/// What was found before, so that it is not said twice: where something is wrong, or was changed while the log was not
+/// protected.
+#[derive(Default)]
+pub struct Places(Vec<(u32, i64, i64, i64)>);
+
+/// More places than these are not told apart from what the seals show.
+const MAX_PLACES: usize = 100_000;
+
+impl Places {
+    /// Something was said about an entry, or a range of them.
+    pub fn note(&mut self, table: pg_sys::Oid, finding: &Finding) {
+        if let (Some(chain), Some(seq)) = (finding.chain, finding.seq)
+            && self.0.len() < MAX_PLACES
+        {
+            self.0.push((table.to_u32(), chain, seq, finding.to_seq.unwrap_or(seq)));
+        }
+    }
+
+    fn any_in(&self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
+        let table = table.map(pg_sys::Oid::to_u32);
+        self.0.iter().any(|(of, c, from, to)| {
+            Some(*of) == table && *c == i64::from(chain) && *from <= signed(last) && *to >= signed(first)
+        })
+    }
+}
+
+/// What is known besides the seals.
+pub struct Known<'a> {
+    pub functions: &'a Functions,
+    pub places: &'a Places,
+    /// Entries that were cut from ends of chains while the log was not protected.
+    pub cut: &'a [CutEnd],
+    /// Segments whose headers were seen.
+    pub present: HashSet<u32>,
+}
+
+/// How far the log is sealed.
+pub struct Sealed {
+    /// The size of the newest seal, or of the note.
+    pub size: u64,
+    /// When it was made, where that is known.
+    pub at: Option<i64>,
+    /// It bears signatures.
+    pub signed: bool,
+    /// Entries that came later.
+    pub unsealed: u64,
+    /// The time of the oldest of them.
+    pub oldest: Option<i64>,
+    /// Segments have left the log, so that not everything could be compared.
+    pub partly: bool,
+}
+
+/// What the comparison came to.
+#[derive(Default)]
+pub struct Outcome {
+    pub sealed: Option<Sealed>,
+    pub findings: Vec<(pg_sys::Oid, Option<u32>, Finding)>,
+    pub remarks: Vec<(pg_sys::Oid, Remark)>,
+}
+
+/// A tree's root that the log is held against.
+struct Reference {
+    size: u64,
+    root: Digest,
+    what: String,
+}
+
+/// Compares a log with its newest seal, and with `note`.
+pub fn check(root: &Rel, known: &Known<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
+    // Without headers there is nothing to compare; that was reported.
+    let Ok(segments) = Segments::of(root, known.functions) else { return Ok(Outcome::default()) };
+    let tree = match Tree::newest(segments.log) {
+        Ok(tree) => tree,
+        Err(Error::Installation { message, detail, .. }) => {
+            let finding = Finding::general(Problem::Rewritten, format!("{message}: {detail}"));
+            return Ok(Outcome { findings: vec![(root.oid(), None, finding)], ..Outcome::default() });
+        }
+        Err(other) => return Err(other),
+    };
+    let Some(tree) = tree else {
+        let mut outcome = Outcome::default();
+        if let Some(note) = note {
+            let detail = format!(
+                "a note of size {} was published, and this database knows no seal of the log",
+                note.checkpoint().size()
+            );
+            outcome.findings.push((root.oid(), None, Finding::general(Problem::TailCut, detail)));
+        }
+        return Ok(outcome);
+    };
+    if let Some(note) = note.filter(|note| *note.checkpoint().origin() != tree.origin) {
+        return Err(Error::BadArgument {
+            message: "the note is not of this log's tree".into(),
+            detail: format!("It is of {}, and the log is sealed as {}.", note.checkpoint().origin(), tree.origin),
+            hint: "Give a note of that origin; after a restore a log goes on under another (notary.resume).".into(),
+        });
+    }
+    let newest = store::newest_seal(&tree)?;
+    let mut comparison = Comparison {
+        root: root.oid(),
+        known,
+        segments: &segments,
+        tree: &tree,
+        partly: false,
+        outcome: Outcome::default(),
+    };
+    comparison.all(newest.as_ref(), note)?;
+    Ok(comparison.outcome)
+}
+
+struct Comparison<'a> {
+    root: pg_sys::Oid,
+    known: &'a Known<'a>,
+    segments: &'a Segments,
+    tree: &'a Tree,
+    partly: bool,
+    outcome: Outcome,
+}
+
+impl Comparison<'_> {
+    fn all(&mut self, newest: Option<&StoredSeal>, note: Option<&Seal>) -> Result<(), Error> {
+        let mut references = Vec::new();
+        if let Some(note) = note.map(Seal::checkpoint) {
+            let what = format!("the note of size {}", note.size());
+            references.push(Reference { size: note.size(), root: *note.root(), what });
+        }
+        if let Some(seal) = newest.filter(|seal| self.is_what_its_note_says(seal)) {
+            let what = format!("the seal of size {} from {}", seal.size, Timestamp(seal.at));
+            references.push(Reference { size: seal.size, root: seal.root, what });
+        }
+        // The larger first: what it shows, the smaller need not say again.
+        references.sort_by_key(|reference| std::cmp::Reverse(reference.size));
+        for reference in &references {
+            let before = self.outcome.findings.len();
+            self.against(reference)?;
+            if self.outcome.findings.len() > before {
+                break;
+            }
+        }
+        self.open_end(newest, note)
+    }
+
+    fn finding(&mut self, segment: Option<u32>, finding: Finding) {
+        let table = segment.and_then(|segment| self.segments.table_of(segment)).unwrap_or(self.root);
+        self.outcome.findings.push((table, segment, finding));
+    }
+
+    fn is_what_its_note_says(&mut self, seal: &StoredSeal) -> bool {
+        let says = Seal::parse(seal.note.as_bytes());
+        let fits = says.is_ok_and(|note| {
+            let says = note.checkpoint();
+            *says.origin() == self.tree.origin && says.size() == seal.size && *says.root() == seal.root
+        });
+        if !fits {
+            let detail = format!(
+                "the seal of size {} in notary.seals says something else in its note than in its columns",
+                seal.size
+            );
+            self.finding(None, Finding::general(Problem::Rewritten, detail));
+        }
+        fits
+    }
+
+    /// The segment's table left the log; that was said.
+    fn has_left(&self, segment: u32) -> bool {
+        self.segments.table_of(segment).is_none() && !self.known.present.contains(&segment)
+    }
+
+    fn against(&mut self, reference: &Reference) -> Result<(), Error> {
+        let ends = store::last_ranges(self.tree, reference.size)?;
+        let lines: u64 = ends.iter().map(|end| if end.chain == 0 { 1 } else { end.last_seq }).sum();
+        if lines < reference.size {
+            let detail = format!(
+                "{} commits to {} lines, and only {lines} are known to be in the tree",
+                reference.what, reference.size
+            );
+            self.finding(None, Finding::general(Problem::TailCut, detail));
+            return Ok(());
+        }
+        let mut fits = lines == reference.size;
+        let (tree, segments) = (self.tree, self.segments);
+        let mut nodes = Nodes::of(tree, segments, reference.size);
+        for end in &ends {
+            context::check_for_interrupts();
+            if self.has_left(end.segment) {
+                self.partly = true;
+                continue;
+            }
+            let leaf = end.first_leaf + (end.last_seq - end.first_seq);
+            let hash =
+                segments.hashes_there(end, leaf, leaf + 1).ok().and_then(|hashes| hashes.first().copied().flatten());
+            match hash {
+                None => self.cut(end, reference)?,
+                Some(hash) => fits &= is_in(&hash, leaf, reference, &mut nodes)?,
+            }
+        }
+        if fits { Ok(()) } else { self.locate(reference) }
+    }
+
+    /// The last sealed entry of a chain is not there.
+    fn cut(&mut self, end: &Range, reference: &Reference) -> Result<(), Error> {
+        let table = self.segments.table_of(end.segment);
+        let last = self.last_entry(end.segment, end.chain);
+        let first = last + 1;
+        // With later entries behind it, it is missing from the middle.
+        if last >= end.last_seq || self.known.places.any_in(table, end.chain, first, end.last_seq) {
+            return Ok(());
+        }
+        let (chain, seq, to_seq) = (i64::from(end.chain), signed(first), signed(end.last_seq));
+        let is_known = |cut: &&CutEnd| {
+            cut.segment == i64::from(end.segment) && cut.chain == chain && cut.seq <= seq && cut.to_seq >= to_seq
+        };
+        if self.known.cut.iter().any(|cut| is_known(&cut)) {
+            self.partly = true;
+            return Ok(());
+        }
+        let detail = format!(
+            "entries {first} to {to_seq} are missing from the end of the chain: {} commits to them",
+            reference.what
+        );
+        let finding = Finding {
+            chain: Some(chain),
+            seq: Some(seq),
+            to_seq: Some(to_seq),
+            ..Finding::general(Problem::TailCut, detail)
+        };
+        self.finding(Some(end.segment), finding);
+        Ok(())
+    }
+
+    /// The seq of a chain's last entry; 0 without any.
+    fn last_entry(&self, segment: u32, chain: u32) -> u64 {
+        self.with_chains(segment, |chains| match chains.last(i32::try_from(chain).unwrap_or(0), u32::MAX) {
+            Last::Entry(last) => u64::try_from(last.seq).unwrap_or(0),
+            Last::None | Last::GaveUp => 0,
+        })
+        .unwrap_or(0)
+    }
+
+    fn with_chains<T>(&self, segment: u32, work: impl FnOnce(&mut ChainIndex<'_>) -> T) -> Option<T> {
+        let rel = Rel::try_open(self.segments.table_of(segment)?, pg_sys::AccessShareLock)?;
+        let columns = NotaryColumns::of(&rel)?;
+        let index = chain_index(&rel, &columns)?;
+        Some(work(&mut ChainIndex::open(&rel, index, columns)))
+    }
+
+    /// Reads all sealed lines in their order, and says which are not those that were sealed.
+    fn locate(&mut self, reference: &Reference) -> Result<(), Error> {
+        let mut blocks = Blocks::new(reference.size);
+        let mut next = 0;
+        let (tree, segments) = (self.tree, self.segments);
+        while next < reference.size {
+            let until = reference.size.min(next + PIECE);
+            for range in &store::ranges(tree, next, until)? {
+                if range.end() <= next {
+                    continue;
+                }
+                if range.first_leaf > next {
+                    break;
+                }
+                let to = until.min(range.end());
+                let gone = || vec![None; usize::try_from(to - next).unwrap_or(0)];
+                let hashes = segments.hashes_there(range, next, to).unwrap_or_else(|_| gone());
+                blocks.add(tree, &hashes, self.has_left(range.segment))?;
+                next = to;
+            }
+            if next < until && !blocks.is_at(until) {
+                let detail = format!("notary.leaf_range does not say which line is leaf {next} of {}", reference.what);
+                self.finding(None, Finding::general(Problem::Rewritten, detail));
+                return Ok(());
+            }
+        }
+        let (root, bad, unknown) = blocks.finish();
+        self.partly |= unknown;
+        if root.is_some_and(|root| root == reference.root) {
+            let detail = format!(
+                "what is remembered of the tree, in notary.subtree or notary.leaf_range, was changed; the entries are \
+                 those of {}",
+                reference.what
+            );
+            self.finding(None, Finding::general(Problem::Rewritten, detail));
+            return Ok(());
+        }
+        // Nothing differs from the hashes that are remembered, and yet the root does: they were changed along.
+        let bad = if bad.is_empty() && !unknown { vec![(0, reference.size)] } else { bad };
+        for (from, to) in bad {
+            self.differ(from, to, reference)?;
+        }
+        Ok(())
+    }
+
+    /// The lines of these leaves are not those that were sealed.
+    fn differ(&mut self, from: u64, to: u64, reference: &Reference) -> Result<(), Error> {
+        let mut chains: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
+        for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from && range.chain > 0) {
+            let first = range.first_seq + from.saturating_sub(range.first_leaf);
+            let last = range.last_seq.min(range.first_seq.saturating_add(to - 1 - range.first_leaf));
+            if self.known.places.any_in(self.segments.table_of(range.segment), range.chain, first, last) {
+                return Ok(());
+            }
+            let known = chains.entry((range.segment, range.chain)).or_insert((first, last));
+            *known = (known.0.min(first), known.1.max(last));
+        }
+        let root = format!("{} commits to other entries", reference.what);
+        if let (1, Some((&(segment, chain), &(first, last)))) = (chains.len(), chains.first_key_value()) {
+            let detail = format!(
+                "entries {first} to {last} are not all the ones that were sealed: {root} (leaves {from} to {})",
+                to - 1
+            );
+            let finding = Finding {
+                chain: Some(i64::from(chain)),
+                seq: Some(signed(first)),
+                to_seq: Some(signed(last)),
+                ..Finding::general(Problem::Rewritten, detail)
+            };
+            self.finding(Some(segment), finding);
+            return Ok(());
+        }
+        let named: Vec<_> = chains
+            .iter()
+            .take(MAX_NAMED)
+            .map(|((segment, chain), (first, last))| format!("segment {segment}, chain {chain}, seq {first} to {last}"))
+            .collect();
+        let more = if chains.len() > MAX_NAMED {
+            format!("; and {} chains more", chains.len() - MAX_NAMED)
+        } else {
+            String::new()
+        };
+        let detail = format!(
+            "some of the leaves {from} to {} are not the ones that were sealed: {root}. They are {}{more}",
+            to - 1,
+            named.join("; ")
+        );
+        self.finding(None, Finding::general(Problem::Rewritten, detail));
+        Ok(())
+    }
+
+    /// What is not sealed yet, and chains that claim to be older than they can be.
+    fn open_end(&mut self, newest: Option<&StoredSeal>, note: Option<&Seal>) -> Result<(), Error> {
+        let note = note.map(Seal::checkpoint);
+        let size = newest.map(|seal| seal.size).max(note.map(notary_core::Checkpoint::size));
+        let Some(size) = size else { return Ok(()) };
+        let ends: BTreeMap<(u32, u32), Range> =
+            store::last_ranges(self.tree, size)?.into_iter().map(|end| ((end.segment, end.chain), end)).collect();
+        let (mut unsealed, mut oldest) = (0_u64, None);
+        for table in self.segments.tables().into_values() {
+            let Some(any) = table.first().copied() else { continue };
+            let late =
+                self.with_chains(any, |chains| late_entries(chains, &ends, &table, self.segments)).unwrap_or_default();
+            for (count, time, chain) in late {
+                unsealed += count;
+                if oldest.is_none_or(|(oldest, _, _)| time < oldest) {
+                    oldest = Some((time, any, chain));
+                }
+            }
+        }
+        if let (Some((time, segment, chain)), Some(seal)) = (oldest, newest)
+            && time < seal.at
+        {
+            let detail = format!(
+                "{unsealed} entries are in no seal, the oldest from {}, before the newest seal from {}: they were not committed \
+                 yet when it was made, or were kept out of it",
+                Timestamp(time),
+                Timestamp(seal.at)
+            );
+            let table = self.segments.table_of(segment).unwrap_or(self.root);
+            self.outcome
+                .remarks
+                .push((table, Remark { notice: Notice::Unsealed, chain: Some(i64::from(chain)), seq: None, detail }));
+        }
+        self.backdated(&ends)?;
+        let signed =
+            newest.is_none_or(|seal| Seal::parse(seal.note.as_bytes()).is_ok_and(|seal| seal.note().is_some()));
+        let at = newest.filter(|seal| seal.size == size).map(|seal| seal.at);
+        self.outcome.sealed =
+            Some(Sealed { size, at, signed, unsealed, oldest: oldest.map(|(time, _, _)| time), partly: self.partly });
+        Ok(())
+    }
+
+    /// Chains whose first entry claims a time before a seal that does not hold it.
+    fn backdated(&mut self, ends: &BTreeMap<(u32, u32), Range>) -> Result<(), Error> {
+        for (segment, chain) in ends.keys().filter(|(_, chain)| *chain > 0) {
+            let Some(first) = store::range_of(self.tree, *segment, *chain, 1)? else { continue };
+            let Some(before) = store::seal_before(self.tree, first.first_leaf)? else { continue };
+            let number = i32::try_from(*chain).unwrap_or(0);
+            let time =
+                self.with_chains(*segment, |chains| chains.get(number, 1)).flatten().and_then(|found| found.time);
+            if let Some(time) = time.filter(|time| *time < before.at) {
+                let detail = format!(
+                    "the chain's first entry claims to be from {}, and the seal of size {} from {} does not hold it",
+                    Timestamp(time),
+                    before.size,
+                    Timestamp(before.at)
+                );
+                let table = self.segments.table_of(*segment).unwrap_or(self.root);
+                let notice = Notice::Backdated;
+                self.outcome
+                    .remarks
+                    .push((table, Remark { notice, chain: Some(i64::from(*chain)), seq: Some(1), detail }));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Chains named in one finding.
+const MAX_NAMED: usize = 10;
+/// Leaves that are located at a time: full tiles.
+const PIECE: u64 = 256 * 64;
+
+/// Is the line with this hash the leaf that it should be?
+fn is_in(hash: &Digest, leaf: u64, reference: &Reference, nodes: &mut Nodes<'_>) -> Result<bool, Error> {
+    match merkle::prove_inclusion(leaf, reference.size, |node| nodes.get(node)) {
+        Ok(path) => {
+            Ok(merkle::verify_inclusion(&merkle::leaf(hash), leaf, reference.size, &reference.root, &path).is_ok())
+        }
+        Err(ProveError::Source(NoNode::Failed(error))) => Err(error),
+        Err(_) => Ok(false),
+    }
+}
+
+/// For each chain of a table with entries that are not sealed: how many, the time of the first, and the chain.
+fn late_entries(
+    chains: &mut ChainIndex<'_>,
+    ends: &BTreeMap<(u32, u32), Range>,
+    numbers: &[u32],
+    segments: &Segments,
+) -> Vec<(u64, i64, u32)> {
+    let of_chain = |chain: u32| {
+        let headers = numbers.iter().filter_map(|number| segments.header(*number));
+        headers.filter(|header| header.first_chain <= chain).map(|header| header.segment).max()
+    };
+    let mut late = Vec::new();
+    let mut before = 0;
+    while let Some(chain) = chains.next_chain(before) {
+        context::check_for_interrupts();
+        before = chain;
+        let Some(number) = u32::try_from(chain).ok() else { continue };
+        let sealed = of_chain(number).and_then(|segment| ends.get(&(segment, number))).map_or(0, |end| end.last_seq);
+        let Last::Entry(last) = chains.last(chain, u32::MAX) else { continue };
+        let Some(count) = u64::try_from(last.seq).ok().and_then(|last| last.checked_sub(sealed)).filter(|n| *n > 0)
+        else {
+            continue;
+        };
+        let first = chains.get(chain, signed(sealed + 1)).and_then(|found| found.time);
+        late.push((count, first.or(last.time).unwrap_or(i64::MAX), number));
+    }
+    late
+}
+
+/// The leaves of a tree in blocks of 256, compared with the hashes that are remembered of these.
+struct Blocks {
+    size: u64,
+    next: u64,
+    /// All leaves so far, None once one was not there.
+    tree: Option<Frontier>,
+    block: Vec<Option<Digest>>,
+    left: bool,
+    /// Runs of leaves that differ.
+    bad: Vec<(u64, u64)>,
+    unknown: bool,
+}
+
+const BLOCK: u64 = 256;
+
+impl Blocks {
+    fn new(size: u64) -> Self {
+        Self {
+            size,
+            next: 0,
+            tree: Some(Frontier::new()),
+            block: Vec::new(),
+            left: false,
+            bad: Vec::new(),
+            unknown: false,
+        }
+    }
+
+    fn is_at(&self, leaf: u64) -> bool {
+        self.next + self.block.len() as u64 == leaf
+    }
+
+    fn add(&mut self, tree: &Tree, lines: &[Option<Digest>], left: bool) -> Result<(), Error> {
+        for line in lines {
+            let leaf = line.map(|line| merkle::leaf(&line));
+            self.left |= left;
+            self.tree = self.tree.take().zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
+            self.block.push(leaf);
+            if self.block.len() as u64 == BLOCK {
+                let stored = store::subtrees(tree, 1, self.next / BLOCK, 1)?.first().copied().flatten();
+                self.end_block(stored);
+            }
+        }
+        Ok(())
+    }
+
+    fn end_block(&mut self, stored: Option<Digest>) {
+        let (from, to) = (self.next, self.next + self.block.len() as u64);
+        let mut subtree = Some(Frontier::new());
+        for leaf in self.block.drain(..) {
+            subtree = subtree.zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
+        }
+        let root = subtree.map(|all| all.root());
+        if root.is_none() && self.left {
+            self.unknown = true;
+        } else if root.is_none() || stored.is_some_and(|stored| root != Some(stored)) {
+            match self.bad.last_mut() {
+                Some((_, end)) if *end == from => *end = to,
+                _ => self.bad.push((from, to)),
+            }
+        }
+        self.left = false;
+        self.next = to;
+    }
+
+    /// The root of all leaves, if all were there; the runs that differ; and whether any could not be compared.
+    fn finish(mut self) -> (Option<Digest>, Vec<(u64, u64)>, bool) {
+        if !self.block.is_empty() {
+            // Of the last leaves nothing is remembered: they differ where nothing else does.
+            let stored = (self.bad.is_empty() && !self.unknown).then(|| Digest::new([0; 32]));
+            self.end_block(stored);
+        }
+        debug_assert!(self.next <= self.size);
+        (self.tree.map(|all| all.root()), self.bad, self.unknown)
+    }
+}
