@@ -151,8 +151,18 @@ pub fn last_ranges(tree: &Tree, size: u64) -> Result<Vec<Range>, Error> {
 /// Forgets the ranges from this leaf on: what was planned and never signed.
 pub fn drop_ranges(tree: &Tree, from: u64) -> Result<(), Error> {
     let [log, incarnation] = args(tree);
-    let sql = "DELETE FROM notary.leaf_range WHERE log = $1 AND incarnation = $2::int4 AND first_leaf >= $3";
-    as_superuser(|| spi::run(sql, &[log, incarnation, signed(from).into()])).map(|_| ())
+    let args = [log, incarnation, signed(from).into()];
+    let planned = "DELETE FROM notary.leaf_range WHERE log = $1 AND incarnation = $2::int4 AND first_leaf >= $3";
+    // No seal ends within a range, unless somebody was at them.
+    let beyond = "UPDATE notary.leaf_range SET last_seq = first_seq + ($3 - first_leaf) - 1
+                  WHERE log = $1 AND incarnation = $2::int4 AND first_leaf >= (SELECT max(first_leaf) FROM notary.leaf_range
+                      WHERE log = $1 AND incarnation = $2::int4 AND first_leaf < $3)
+                  AND first_leaf < $3 AND last_seq - first_seq >= $3 - first_leaf";
+    as_superuser(|| {
+        spi::run(planned, &args)?;
+        spi::run(beyond, &args)
+    })
+    .map(|_| ())
 }
 
 /// Stores ranges.

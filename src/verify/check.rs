@@ -212,8 +212,8 @@ impl Check<'_> {
         }
         let cut = self.changes.as_ref().map_or(&[][..], |changes| &changes.cut);
         let present = self.present.keys().copied().collect();
-        let known = Known { functions: self.functions, places: &self.places, cut, present };
-        let outcome = sealed::check(root, &known, note)?;
+        let known = Known { functions: self.functions, places: std::mem::take(&mut self.places), cut, present };
+        let outcome = sealed::check(root, known, note)?;
         self.report.sealed = outcome.sealed;
         for (table, segment, finding) in outcome.findings {
             self.finding(table, segment, finding);

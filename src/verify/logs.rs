@@ -8,6 +8,7 @@ use crate::pg::relation::Rel;
 use crate::pg::results::datum;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{context, spi};
+use crate::tree::{Tree, store};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::datum::TimestampWithTimeZone;
@@ -80,18 +81,28 @@ pub fn describe(root: pg_sys::Oid, functions: &Functions) -> Result<Vec<Option<p
             last = last.max(ends.last);
         }
     }
+    let log = log_id(root, functions);
     let guard = if missing.is_empty() { "complete".to_owned() } else { missing.join("; ") };
     Ok(vec![
         datum(root),
-        log_id(root, functions).and_then(|log| datum(pgrx::Uuid::from_bytes(*log.as_bytes()))),
+        log.and_then(|log| datum(pgrx::Uuid::from_bytes(*log.as_bytes()))),
         datum(segments),
         datum(chains),
         datum(entries),
         last.and_then(|t| TimestampWithTimeZone::try_from(t).ok()).and_then(datum),
-        None,
+        log.map_or(Ok(None), last_seal)?.and_then(|t| TimestampWithTimeZone::try_from(t).ok()).and_then(datum),
         max_chains.and_then(|n| i32::try_from(n).ok()).and_then(datum),
         datum(guard),
     ])
+}
+
+/// When a log was last sealed. What is damaged of that, is for a check to report.
+fn last_seal(log: LogId) -> Result<Option<i64>, Error> {
+    match Tree::newest(log) {
+        Ok(Some(tree)) => Ok(store::newest_seal(&tree)?.map(|seal| seal.at)),
+        Ok(None) | Err(Error::Installation { .. }) => Ok(None),
+        Err(other) => Err(other),
+    }
 }
 
 #[derive(Default)]

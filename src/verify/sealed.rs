@@ -52,7 +52,7 @@ impl Places {
 /// What is known besides the seals.
 pub struct Known<'a> {
     pub functions: &'a Functions,
-    pub places: &'a Places,
+    pub places: Places,
     /// Entries that were cut from ends of chains while the log was not protected.
     pub cut: &'a [CutEnd],
     /// Segments whose headers were seen.
@@ -91,7 +91,7 @@ struct Reference {
 }
 
 /// Compares a log with its newest seal, and with `note`.
-pub fn check(root: &Rel, known: &Known<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
+pub fn check(root: &Rel, known: Known<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
     // Without headers there is nothing to compare; that was reported.
     let Ok(segments) = Segments::of(root, known.functions) else { return Ok(Outcome::default()) };
     let tree = match Tree::newest(segments.log) {
@@ -135,7 +135,7 @@ pub fn check(root: &Rel, known: &Known<'_>, note: Option<&Seal>) -> Result<Outco
 
 struct Comparison<'a> {
     root: pg_sys::Oid,
-    known: &'a Known<'a>,
+    known: Known<'a>,
     segments: &'a Segments,
     tree: &'a Tree,
     partly: bool,
@@ -167,6 +167,7 @@ impl Comparison<'_> {
 
     fn finding(&mut self, segment: Option<u32>, finding: Finding) {
         let table = segment.and_then(|segment| self.segments.table_of(segment)).unwrap_or(self.root);
+        self.known.places.note(table, &finding);
         self.outcome.findings.push((table, segment, finding));
     }
 
@@ -235,10 +236,6 @@ impl Comparison<'_> {
         let is_known = |cut: &&CutEnd| {
             cut.segment == i64::from(end.segment) && cut.chain == chain && cut.seq <= seq && cut.to_seq >= to_seq
         };
-        if self.known.cut.iter().any(|cut| is_known(&cut)) {
-            self.partly = true;
-            return Ok(());
-        }
         let detail = format!(
             "entries {first} to {to_seq} are missing from the end of the chain: {} commits to them",
             reference.what
@@ -249,6 +246,11 @@ impl Comparison<'_> {
             to_seq: Some(to_seq),
             ..Finding::general(Problem::TailCut, detail)
         };
+        if self.known.cut.iter().any(|cut| is_known(&cut)) {
+            self.partly = true;
+            self.known.places.note(table.unwrap_or(self.root), &finding);
+            return Ok(());
+        }
         self.finding(Some(end.segment), finding);
         Ok(())
     }
@@ -541,9 +543,11 @@ impl Blocks {
     /// The root of all leaves, if all were there; the runs that differ; and whether any could not be compared.
     fn finish(mut self) -> (Option<Digest>, Vec<(u64, u64)>, bool) {
         if !self.block.is_empty() {
-            // Of the last leaves nothing is remembered: they differ where nothing else does.
-            let stored = (self.bad.is_empty() && !self.unknown).then(|| Digest::new([0; 32]));
-            self.end_block(stored);
+            // Of the last leaves nothing is remembered. They differ where nothing else does, and where all before them do: a
+            // chain that was computed anew goes on to its end.
+            let follows = self.bad.last().is_some_and(|(_, end)| *end == self.next);
+            let differs = follows || self.bad.is_empty() && !self.unknown;
+            self.end_block(differs.then(|| Digest::new([0; 32])));
         }
         debug_assert!(self.next <= self.size);
         (self.tree.map(|all| all.root()), self.bad, self.unknown)
