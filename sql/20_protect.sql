@@ -23,3 +23,10 @@ CREATE FUNCTION notary.header(segment regclass) RETURNS SETOF text
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'header_wrapper';
 COMMENT ON FUNCTION notary.header(regclass) IS 'The header lines of a log''s segments, oldest first: for a partitioned log those of all its partitions. One JSON object each; the SHA-256 of a header line is the prev of the first entry of every chain of its segment. Errors: 55000 not a log, 42501 no SELECT privilege.';
+
+CREATE FUNCTION notary.make_journal() RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'make_journal_wrapper';
+REVOKE ALL ON FUNCTION notary.make_journal() FROM PUBLIC;
+COMMENT ON FUNCTION notary.make_journal() IS 'Internal: makes notary.journal where there is none, as in a copy of one log alone. Superusers only.';

@@ -43,6 +43,12 @@ fn forget(log: Option<Uuid>, reason: Option<&str>) {
     forget_log(log, reason).or_raise();
 }
 
+/// `notary.make_journal()`: for other parts of the crate that have something to write to it.
+#[pg_extern(sql = false)]
+fn make_journal() {
+    access::trigger_functions().and_then(|functions| journal_if_missing(pg_sys::InvalidOid, &functions)).or_raise();
+}
+
 #[pg_extern(sql = false)]
 fn header(segment: pg_sys::Oid) -> SetOfIterator<'static, String> {
     SetOfIterator::new(header_lines(segment).or_raise())

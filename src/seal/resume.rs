@@ -9,8 +9,8 @@ use super::{first_origin, new_origin};
 use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::journal::{self, Action, Entry};
-use crate::pg::lock;
 use crate::pg::relation::Rel;
+use crate::pg::{context, lock, spi};
 use crate::tree::segments::Segments;
 use crate::tree::{Tree, store, timeline};
 use notary_core::origin::Origin;
@@ -50,6 +50,7 @@ fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, 
     let (database, timeline) = (journal::database()?, timeline()?);
     let tree = Tree { log, incarnation: verdict.origin.incarnation(), origin: verdict.origin, database, timeline };
     store::put_tree(&tree)?;
+    context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     let checkpoint = published.as_ref().map(Seal::checkpoint);
     let name = rel.qualified();
     journal::write(&Entry {
