@@ -236,6 +236,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
             reason: None,
             details: json!({
                 "last_segment": report.last_segment,
+                "sealed_size": report.sealed.as_ref().map(|sealed| sealed.size),
                 "intact": report.findings == 0,
                 "entries": report.entries,
                 "chains": report.chains,
