@@ -141,19 +141,19 @@ pub struct Args {
 #[derive(Subcommand)]
 pub enum Command {
     /// Check an export against notes
-    #[command(long_about = EXPORT)]
+    #[command(long_about = EXPORT, after_long_help = MANUAL)]
     Export(ExportArgs),
     /// Check that one line stands in a log
-    #[command(long_about = PROOF)]
+    #[command(long_about = PROOF, after_long_help = MANUAL)]
     Proof(ProofArgs),
     /// Check that a newer note's log has grown out of an older one's
-    #[command(long_about = CONSISTENCY)]
+    #[command(long_about = CONSISTENCY, after_long_help = MANUAL)]
     Consistency(ConsistencyArgs),
     /// Check who signed a note
-    #[command(long_about = NOTE)]
+    #[command(long_about = NOTE, after_long_help = MANUAL)]
     Note(NoteArgs),
     /// Check a directory of evidence
-    #[command(long_about = BUNDLE)]
+    #[command(long_about = BUNDLE, after_long_help = MANUAL)]
     Bundle(BundleArgs),
 }
 
@@ -230,5 +230,19 @@ impl Command {
             Self::Note(_) => "note",
             Self::Bundle(_) => "bundle",
         }
+    }
+}
+
+impl Args {
+    /// Whether more than one thing is to be read from standard input.
+    pub fn reads_stdin_twice(&self) -> bool {
+        let of_command: Vec<&Source> = match &self.command {
+            Command::Export(export) => export.note.iter().chain([&export.export]).collect(),
+            Command::Proof(proof) => proof.line.iter().chain([&proof.proof]).collect(),
+            Command::Consistency(args) => vec![&args.old, &args.new, &args.proof],
+            Command::Note(note) => vec![&note.note],
+            Command::Bundle(_) => Vec::new(),
+        };
+        self.keys.iter().chain(of_command).filter(|source| matches!(source, Source::Stdin)).count() > 1
     }
 }

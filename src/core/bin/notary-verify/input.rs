@@ -5,12 +5,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::Trouble;
-
-/// Standard input is one stream, which two readers would tear apart.
-static STDIN_TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// Where to read.
 #[derive(Clone)]
@@ -33,9 +29,6 @@ impl Source {
     /// Opens it, and its length if it is a plain file.
     pub fn open(&self) -> Result<(Box<dyn Read>, Option<u64>), Trouble> {
         match self {
-            Self::Stdin if STDIN_TAKEN.swap(true, Ordering::Relaxed) => {
-                Err(Trouble("standard input can be read only once".to_owned()))
-            }
             Self::Stdin => Ok((Box::new(io::stdin()), None)),
             Self::File(path) => {
                 let file = File::open(path).map_err(|error| self.unreadable(&error))?;

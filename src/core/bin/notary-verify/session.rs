@@ -47,6 +47,9 @@ pub struct Believed {
 impl Session {
     /// Reads keys and state.
     pub fn new(args: &Args) -> Result<Self, Trouble> {
+        if args.reads_stdin_twice() {
+            return Err(Trouble("standard input can be read only once".to_owned()));
+        }
         let mut keys = args.key.clone();
         for file in &args.keys {
             keys.extend(read_keys(file)?.as_slice().iter().cloned());
