@@ -264,8 +264,12 @@ impl Report {
     fn facts(&self) -> Vec<String> {
         let mut lines = self.remarks.clone();
         for NoteFacts { file, checkpoint, signers } in &self.notes {
-            let by = if signers.is_empty() { "unsigned".into() } else { format!("signed by {}", signers.join(", ")) };
-            lines.push(format!("{file}: note of {}, size {}, {by}", checkpoint.origin(), checkpoint.size()));
+            let origin = checkpoint.origin();
+            // Of the log's own keys the id will do: their name is the origin.
+            let own = format!("{origin}+");
+            let keys: Vec<_> = signers.iter().map(|key| key.strip_prefix(&own).unwrap_or(key)).collect();
+            let by = if keys.is_empty() { "unsigned".into() } else { format!("signed by key {}", keys.join(", ")) };
+            lines.push(format!("{file}: note of {origin}, size {}, {by}", checkpoint.size()));
         }
         for ProofFacts { file, index, place: (segment, chain, seq), time, hash, line } in &self.proofs {
             let what = match (chain, seq) {

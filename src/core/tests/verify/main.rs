@@ -9,6 +9,7 @@ mod cases;
 mod export;
 mod log;
 mod notes;
+mod page;
 mod program;
 mod proofs;
 mod python;

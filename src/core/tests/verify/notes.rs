@@ -8,7 +8,7 @@ use crate::program::Dir;
 #[test]
 fn a_signed_note_passes() {
     let dir = Dir::good();
-    dir.run("note --keys keys full.note").expect(0, "size 12, signed by db.example.com");
+    dir.run("note --keys keys full.note").expect(0, "size 12, signed by key ");
     dir.run_with("note --keys keys", Log::good().note().as_bytes()).expect(0, "standard input: note");
     dir.run(&format!("note --keys keys --origin {ORIGIN} full.note")).expect(0, "good");
 }
