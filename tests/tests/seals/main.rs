@@ -5,6 +5,7 @@ mod comparing;
 mod exporting;
 mod keys;
 mod load;
+mod outside;
 mod proofs;
 mod resuming;
 mod sealing;
