@@ -17,7 +17,8 @@ struct Evidence {
 impl Evidence {
     fn of(db: &Database<'_>) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let copy = "\\copy (SELECT notary.export('audit')) TO STDOUT WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')";
+        let copy =
+            "\\copy (SELECT notary.export('audit')) TO STDOUT WITH (FORMAT csv, QUOTE E'\\x01', DELIMITER E'\\x02')";
         fs::write(folder.path().join("export.jsonl"), db.psql(copy).ok().stdout_bytes).unwrap();
         let mut client = db.client();
         let newest = "SELECT note FROM notary.seals WHERE log = 'audit'::regclass ORDER BY size DESC LIMIT 1";
@@ -43,7 +44,14 @@ impl Evidence {
 
     fn python(&self) -> (i32, String) {
         let program = top().join("docs/check_export.py");
-        said(Command::new("python3").arg(program).args(["newest.note", "export.jsonl"]).current_dir(self.folder.path()).output().unwrap())
+        said(
+            Command::new("python3")
+                .arg(program)
+                .args(["newest.note", "export.jsonl"])
+                .current_dir(self.folder.path())
+                .output()
+                .unwrap(),
+        )
     }
 }
 
@@ -72,7 +80,10 @@ fn an_export_of_many_kinds_of_values_and_segments_passes() {
     run(&mut client, "INSERT INTO audit (id) SELECT generate_series(400, 600)");
     run(&mut other, "COMMIT");
     seal(&mut client, "audit");
-    run(&mut client, "SELECT notary.unprotect('audit', 'test'); UPDATE audit SET n = n WHERE id = 3; SELECT notary.protect('audit')");
+    run(
+        &mut client,
+        "SELECT notary.unprotect('audit', 'test'); UPDATE audit SET n = n WHERE id = 3; SELECT notary.protect('audit')",
+    );
     run(&mut client, "INSERT INTO audit (id) SELECT generate_series(0, 1999, 7)");
     seal(&mut client, "audit");
     let evidence = Evidence::of(&db);
@@ -91,7 +102,9 @@ fn an_export_in_which_anything_differs_fails() {
     let good = fs::read_to_string(evidence.path("export.jsonl")).unwrap();
     let lines: Vec<&str> = good.split_inclusive('\n').collect();
     let without: String = lines.iter().enumerate().filter(|(i, _)| *i != 150).map(|(_, line)| *line).collect();
-    for bad in [good.replace("w200", "w201"), without, good.trim_end().to_owned(), good.clone() + lines[300], String::new()] {
+    for bad in
+        [good.replace("w200", "w201"), without, good.trim_end().to_owned(), good.clone() + lines[300], String::new()]
+    {
         fs::write(evidence.path("export.jsonl"), &bad).unwrap();
         for (code, text) in [evidence.export(), evidence.python()] {
             assert_ne!(code, 0, "{text}");
@@ -123,7 +136,8 @@ fn proofs_and_consistency_are_checked_without_the_server() {
     seal(&mut client, "audit");
     let evidence = Evidence::of(&db);
     fs::write(evidence.path("old.note"), old).unwrap();
-    let put = |name: &str, query: &str| fs::write(evidence.path(name), texts(&mut db.client(), query).remove(0)).unwrap();
+    let put =
+        |name: &str, query: &str| fs::write(evidence.path(name), texts(&mut db.client(), query).remove(0)).unwrap();
     put("one.proof", "SELECT notary.proof('audit', 1, 42)");
     put("old.consistency", "SELECT notary.consistency_proof('audit', 51)");
     let (code, text) = evidence.verify(&["proof", "--keys", "keys", "--show-line", "one.proof"]);
