@@ -234,5 +234,7 @@ fn long_lines_pass_and_batches_meet_within_lines() {
 fn a_line_that_never_ends_is_not_kept() {
     let dir = Dir::good();
     let endless = vec![b'x'; (256 << 20) + (3 << 20)];
-    dir.run_with("export --keys keys --note full.note", &endless).expect(1, "line 1: line is longer than 268435456");
+    let outcome = dir.run_with("export --keys keys --note full.note", &endless);
+    outcome.expect(1, "line 1: line is longer than 268435456");
+    outcome.expect(1, "what follows line 1 was not read");
 }

@@ -58,7 +58,7 @@ fn the_page_for_auditors_shows_what_the_program_writes() {
         return std::fs::write(PAGE, &page).unwrap();
     }
     assert_eq!(page, shown, "the page is not what comes out");
-    assert_eq!(checked, 9);
+    assert_eq!(checked, 10);
 }
 
 /// What a shell with the program in its path writes.

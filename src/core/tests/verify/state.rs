@@ -39,6 +39,10 @@ fn a_smaller_note_is_refused() {
     // An older note beside the newest is not what is handed out as the newest.
     let both = "export --keys keys --state state --note 5.note --note full.note export.jsonl";
     dir.run(both).expect(0, "good");
+    dir.run("export --keys keys --state state --note full.note --note 5.note export.jsonl").expect(0, "good");
+    assert_eq!(state(&dir), line(&log, 12));
+    dir.run("export --keys keys --state fresh --note full.note --note 5.note export.jsonl").expect(0, "good");
+    dir.run("note --keys keys --state fresh 8.note").expect(1, "fresh remembers a note of size 12");
     dir.put("x.proof", log.proof(3, 8).to_string());
     dir.run("proof --keys keys --state state x.proof").expect(1, "remembers a note of size 12");
     dir.run("proof --keys keys x.proof").expect(0, "good");
