@@ -161,6 +161,7 @@ impl Session {
             }
         }
         for believed in newest.values() {
+            self.report.incarnations(&state, believed);
             if let Some(why) = state.larger_than(&believed.checkpoint) {
                 self.report.problem(Complaint::of_file(&believed.file, "smaller_than_remembered", why));
             }
@@ -170,6 +171,29 @@ impl Session {
             state.remember(signed.map(|believed| &believed.checkpoint))?;
         }
         Ok(self.report)
+    }
+}
+
+impl Report {
+    /// A log under another incarnation's name has no past that the remembered note could be held against: an earlier one
+    /// is refused, and of a later one it is said, once.
+    fn incarnations(&mut self, state: &State, believed: &Believed) {
+        let seen = &believed.checkpoint;
+        let Some(known) = state.other_incarnation(seen) else { return };
+        let file = state.name();
+        if known.origin().incarnation() > seen.origin().incarnation() {
+            let why = format!("{file} remembers a later incarnation of the log, {}", known.origin());
+            self.problem(Complaint::of_file(&believed.file, "smaller_than_remembered", why));
+        } else if state.get(seen.origin()).is_none() {
+            self.unvouched(format!(
+                "{}: the log was begun anew as {}. Nothing here shows that it holds what {file} remembers of {}, size {}; ask \
+                 why, and keep that note",
+                believed.file,
+                seen.origin(),
+                known.origin(),
+                known.size()
+            ));
+        }
     }
 }
 

@@ -89,6 +89,13 @@ impl State {
         })
     }
 
+    /// What is remembered of another incarnation of the same log: the newest.
+    pub fn other_incarnation(&self, seen: &Checkpoint) -> Option<&Checkpoint> {
+        let (log, this) = (seen.origin().log(), seen.origin().incarnation());
+        let others = self.notes.values().filter(|known| known.origin().log() == log);
+        others.filter(|known| known.origin().incarnation() != this).max_by_key(|known| known.origin().incarnation())
+    }
+
     /// Remembers each note that is newer than what is known, on disk.
     pub fn remember<'c>(&mut self, notes: impl IntoIterator<Item = &'c Checkpoint>) -> Result<(), Trouble> {
         let before = self.notes.clone();

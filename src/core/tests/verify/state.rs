@@ -91,10 +91,13 @@ fn each_origin_is_remembered_by_itself() {
     dir.put("second.note", Seal::sign(log.checkpoint(&second, 5), &[&signer]).unwrap().to_string());
     dir.put("second", format!("{}\n", signer.verifier()));
     dir.run("note --keys keys --state state full.note").expect(0, "");
-    dir.run("note --keys second --state state second.note").expect(0, "");
+    // A name that the server may choose does not wipe out what is remembered: it is said, once.
+    dir.run("note --keys second --state state second.note").expect(3, "the log was begun anew as");
+    dir.run("note --keys second --state state second.note").expect(0, "good");
     assert_eq!(state(&dir).lines().count(), 2);
     assert!(state(&dir).starts_with(&line(&log, 12)));
     dir.run("note --keys keys --state state 8.note").expect(1, "remembers");
+    dir.run("note --keys keys --state state full.note").expect(1, "remembers a later incarnation of the log");
 }
 
 #[test]
