@@ -31,11 +31,11 @@ STATE
   --state FILE remembers the newest note of each origin, one line each: origin, size, root. A
   note that is smaller than the one remembered is refused, and so is another root for the same
   size: both mean that somebody shows you another log than before. The first note of another
-  incarnation of a log that is known gives exit code 3: ask why it was begun anew. `export` and `bundle` also
-  check that the lines begin as they did then; for the other commands a larger note is taken at
-  its word, and only a consistency proof says more. Only notes that a key you gave has signed
-  are remembered, and only if nothing was wrong. The file is replaced whole, or not at all;
-  FILE.lock stands beside it.
+  incarnation of a log that is known gives exit code 3: ask why it was begun anew. `export` and
+  `bundle` also check that the lines begin as they did then; for the other commands a larger
+  note is taken at its word, and only a consistency proof says more. Only notes that a key you
+  gave has signed are remembered, and only if nothing was wrong. The file is replaced whole, or
+  not at all; FILE.lock stands beside it.
 
 FILES
   Any one FILE may be -, which is standard input. Lines are counted from 1, bytes within a line
