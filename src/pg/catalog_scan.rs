@@ -16,7 +16,8 @@ pub enum View {
     After,
 }
 
-/// A way into a catalog: an index and the columns it is asked for, in its order.
+/// A way into a catalog: an index and the columns it is asked for, in its order; without an index (0) all of the catalog
+/// is read.
 pub struct Path {
     catalog: u32,
     index: u32,
@@ -33,6 +34,8 @@ pub const COLUMN: Path = path(1249, 2659, &["attrelid", "attnum"]);
 pub const TRIGGERS: Path = path(2620, 2701, &["tgrelid"]);
 /// pg_trigger by OID.
 pub const TRIGGER: Path = path(2620, 2702, &["oid"]);
+/// pg_trigger by function, which reads all of it.
+pub const TRIGGERS_CALLING: Path = path(2620, 0, &["tgfoid"]);
 /// pg_index by table.
 pub const INDEXES: Path = path(2610, 2678, &["indrelid"]);
 /// pg_index by index.
@@ -177,7 +180,7 @@ pub fn row<T>(path: &Path, key: impl Into<Key>, view: View, map: impl Fn(&Row) -
 }
 
 fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
-    // SAFETY: an ordinary index scan of a catalog: relation and scan belong to the resource owner should anything raise.
+    // SAFETY: an ordinary scan of a catalog: relation and scan belong to the resource owner should anything raise.
     // A null snapshot means a catalog snapshot. Each tuple is taken apart by the catalog's own descriptor and used before
     // the scan moves on.
     unsafe {
@@ -200,8 +203,9 @@ fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
             nulls: vec![true; width],
         };
         let count = i32::try_from(scan_keys.len()).unwrap_or(0);
+        let by_index = path.index != 0;
         let scan =
-            pg_sys::systable_beginscan(catalog, path.index.into(), true, snapshot, count, scan_keys.as_mut_ptr());
+            pg_sys::systable_beginscan(catalog, path.index.into(), by_index, snapshot, count, scan_keys.as_mut_ptr());
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
