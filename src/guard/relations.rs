@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::journal;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Row, View};
+use crate::pg::index::CHAIN_CLASSES;
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
 use pgrx::pg_sys;
@@ -52,8 +53,11 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
     let wanted = [number(NOTARY_COLUMNS[0].0), number(NOTARY_COLUMNS[1].0)];
     let fits = |row: &Row| {
         ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"].iter().all(|column| row.is(column))
+            // INCLUDE columns stand behind the key's.
+            && row.number("indnkeyatts") == 2
             && row.numbers("indkey") == wanted
             && row.numbers("indoption").iter().all(|option| *option == 0)
+            && row.oids("indclass") == CHAIN_CLASSES
             && row.is_null("indexprs")
             && row.is_null("indpred")
     };

@@ -140,6 +140,17 @@ impl Row {
         })
     }
 
+    /// An oidvector column.
+    pub fn oids(&self, column: &str) -> Vec<pg_sys::Oid> {
+        self.value(column).map_or_else(Vec::new, |v| {
+            // SAFETY: asked for oidvector columns only, which are stored plain; dim1 members are there.
+            unsafe {
+                let vector = &*v.cast_mut_ptr::<pg_sys::oidvector>();
+                vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
+            }
+        })
+    }
+
     /// A smallint[] column.
     pub fn small_ints(&self, column: &str) -> Vec<i16> {
         self.value(column).map_or_else(Vec::new, |v| {
