@@ -75,6 +75,8 @@ pub fn check(
         limit: None,
         newest: None,
         present: HashMap::new(),
+        columns_changed: HashSet::new(),
+        columns_said: HashSet::new(),
         report: Report::default(),
         say,
     };
@@ -110,10 +112,9 @@ pub fn check(
         }
     }
     for table in tables {
-        let rel = Rel::open(table, pg_sys::AccessShareLock);
-        if rel.is_partitioned() {
-            check.columns_of_partitioned(&rel);
-        }
+        // The table above the root of the check, if there is one, is not locked and not looked at.
+        let is_below = table != root.oid();
+        check.columns_of_tree(&Rel::open(table, pg_sys::AccessShareLock), is_below);
     }
     let last_segment = check.present.keys().max().copied().unwrap_or(0);
     let mut report = check.report;
@@ -146,6 +147,10 @@ struct Check<'a> {
     newest: Option<Header>,
     /// The segments whose headers were seen, and on which table first.
     present: HashMap<u32, pg_sys::Oid>,
+    /// The tables whose columns are not what their headers tell of.
+    columns_changed: HashSet<pg_sys::Oid>,
+    /// What was said of columns that tables of a partition tree do not have alike.
+    columns_said: HashSet<(pg_sys::Oid, String)>,
     report: Report,
     say: &'a mut dyn FnMut(&Said),
 }
@@ -218,11 +223,34 @@ impl Check<'_> {
         }
     }
 
-    /// A partitioned table has the columns that its partitions' headers tell of, or queries do not show them.
-    fn columns_of_partitioned(&mut self, rel: &Rel) {
-        let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
-        for finding in findings.into_iter().flatten() {
-            self.finding(rel.oid(), None, finding);
+    /// A partitioned table has the columns that its partitions' headers tell of and all that its partitions have, or
+    /// queries do not show them.
+    fn columns_of_tree(&mut self, rel: &Rel, is_below: bool) {
+        if rel.is_partitioned() {
+            let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
+            for finding in findings.into_iter().flatten() {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+        let above = compat::partition_ancestors(rel.oid()).first().copied();
+        let Some(above) = above.filter(|_| is_below && rel.is_partition()) else { return };
+        let above = Rel::open(above, pg_sys::AccessShareLock);
+        let [of_above, of_below] = guard_state::columns_apart(&above, rel);
+        for finding in of_above {
+            self.column_finding(above.oid(), finding);
+        }
+        // What its own header tells of was said when its rows were read.
+        if !self.columns_changed.contains(&rel.oid()) {
+            for finding in of_below {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+    }
+
+    /// Every partition says the same of a column that the table above lacks: that is one finding.
+    fn column_finding(&mut self, table: pg_sys::Oid, finding: Finding) {
+        if self.columns_said.insert((table, finding.detail.clone())) {
+            self.finding(table, None, finding);
         }
     }
 
@@ -281,6 +309,9 @@ impl Check<'_> {
         }
         let columns = guard_state::columns(rel, newest);
         let columns_changed = !columns.is_empty();
+        if columns_changed {
+            self.columns_changed.insert(rel.oid());
+        }
         for finding in columns {
             self.finding(rel.oid(), None, finding);
         }

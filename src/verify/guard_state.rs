@@ -292,6 +292,24 @@ pub fn columns_of_partitioned(rel: &Rel, header: &Header) -> Vec<Finding> {
         .collect()
 }
 
+/// Columns that a table and the partitioned table above it do not have alike, though PostgreSQL makes them so: what is
+/// wrong with each of the two.
+pub fn columns_apart(above: &Rel, below: &Rel) -> [Vec<Finding>; 2] {
+    let (above, below) = (above.columns(), below.columns());
+    let same = |a: &Column, b: &Column| {
+        a.name == b.name && (a.type_oid, a.typmod, a.collation) == (b.type_oid, b.typmod, b.collation)
+    };
+    let lacking = below.iter().filter(|theirs| !above.iter().any(|c| same(c, theirs)));
+    let missing = above.iter().filter(|theirs| !below.iter().any(|c| c.name == theirs.name));
+    let changed = |detail: String| Finding::general(Problem::ColumnChanged, detail);
+    [
+        lacking
+            .map(|c| changed(format!("column \"{}\" of the partitions is missing or another one here", c.name)))
+            .collect(),
+        missing.map(|c| changed(format!("column \"{}\" of the partitioned table is missing here", c.name))).collect(),
+    ]
+}
+
 fn unexpected(column: &Column, header: &Header) -> Option<String> {
     let name = &column.name;
     if row::is_notary_column(name) {
