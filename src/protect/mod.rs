@@ -293,5 +293,5 @@ fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
 
 /// Runs SQL of ours on a table as the superuser who always exists: catalog changes that call no user's code.
 fn as_superuser(sql: &str) -> Result<(), Error> {
-    context::as_superuser(|| spi::run(sql, &[])).map(|_| ())
+    context::as_superuser(|| context::with_plain_storage(|| spi::run(sql, &[]))).map(|_| ())
 }
