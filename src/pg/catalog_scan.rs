@@ -48,6 +48,8 @@ pub const RULE: Path = path(2618, 2692, &["oid"]);
 pub const PARENTS: Path = path(2611, 2680, &["inhrelid"]);
 /// pg_type by OID.
 pub const TYPE: Path = path(1247, 2703, &["oid"]);
+/// pg_collation by OID.
+pub const COLLATION: Path = path(3456, 3085, &["oid"]);
 /// pg_enum by type.
 pub const LABELS: Path = path(3501, 3503, &["enumtypid"]);
 /// pg_namespace by OID.

@@ -12,7 +12,7 @@ use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
-use crate::pg::{subxact, validate};
+use crate::pg::{compat, subxact, types, validate};
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -428,6 +428,10 @@ impl Check<'_> {
         if let Some(column) = validate::misplaced_column(rel) {
             let detail = format!("column \"{column}\" is not stored as its type is: no entry can be read");
             self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
+            return Ok(());
+        }
+        // Said with the columns.
+        if rel.columns().iter().any(|c| !c.generated && types::cannot_be_printed(c.type_oid)) {
             return Ok(());
         }
         let toast = subxact::attempt(std::panic::AssertUnwindSafe(|| validate::check_toast_index(rel)));

@@ -11,7 +11,7 @@ use crate::pg::{catalog, index, spi, types};
 use notary_core::header::Header;
 use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The event triggers that the extension's script makes: name (that of the C function too), event, tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
@@ -274,6 +274,10 @@ pub fn columns(rel: &Rel, header: &Header) -> Vec<Finding> {
         }
     }
     findings.extend(columns.iter().filter_map(|c| unexpected(c, header)).map(changed));
+    let misprinted = columns.iter().filter(|c| types::is_misprinted(c.type_oid));
+    for name in misprinted.map(|c| relation::type_name(c.type_oid, -1)).collect::<BTreeSet<_>>() {
+        findings.push(changed(format!("values of type {name} are shown by another function than PostgreSQL's own")));
+    }
     findings
 }
 
