@@ -138,6 +138,27 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
     Ok(())
 }
 
+/// ADD CHECK on a partitioned log: see `log::calls_foreign_code`.
+pub fn check_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let check = catalog_scan::row(&catalog_scan::CONSTRAINT, oid, View::After, |row| {
+        let of = || (row.oid("conrelid"), row.name("conname"), row.text("conbin"));
+        (row.letter("contype") == b'c').then(of)
+    });
+    let Some((table, name, expression)) = check.flatten() else { return Ok(()) };
+    let is_partitioned =
+        catalog_scan::is_partition(table) || catalog_scan::kind(table) == pg_sys::RELKIND_PARTITIONED_TABLE;
+    if !is_partitioned || !log::calls_foreign_code(&expression) || !facts::is_log(table, functions) {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        table,
+        format!("ADD CHECK {}", quote_ident(&name)),
+        "It calls a function that is not PostgreSQL's own: which partitions a query looks at would depend on what that \
+         function says then.",
+        "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+    ))
+}
+
 /// CREATE RULE.
 pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let Some((table, name)) =

@@ -131,6 +131,14 @@ impl Row {
         })
     }
 
+    /// A text or pg_node_tree column.
+    pub fn text(&self, column: &str) -> String {
+        self.value(column).map_or_else(String::new, |v| {
+            // SAFETY: asked for such columns only; TextDatumGetCString detoasts and returns a palloc'd string.
+            relation::c_string(unsafe { pg_sys::text_to_cstring(v.cast_mut_ptr()) })
+        })
+    }
+
     /// An int2vector column.
     pub fn numbers(&self, column: &str) -> Vec<i16> {
         self.value(column).map_or_else(Vec::new, |v| {

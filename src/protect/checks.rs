@@ -227,6 +227,16 @@ fn common(rel: &Rel) -> Result<(), Error> {
             "Make the key's actions NO ACTION or RESTRICT.",
         ));
     }
+    if let Some(check) = log::foreign_check(rel)? {
+        return Err(cannot(
+            rel,
+            format!(
+                "Its constraint \"{check}\" calls a function that is not PostgreSQL's own: which partitions a query looks at \
+                 would depend on what that function says then."
+            ),
+            "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+        ));
+    }
     columns(rel)?;
     if let Some(trigger) = later_trigger(rel) {
         return Err(cannot(

@@ -246,6 +246,11 @@ fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
             findings.push(foreign(format!("rows of the inheriting table {child} appear as this log's")));
         }
     }
+    if let Some(check) = log::foreign_check(rel)? {
+        findings.push(foreign(format!(
+            "constraint \"{check}\" calls a function that is not PostgreSQL's own, and queries leave out rows by what it says"
+        )));
+    }
     if !rel.is_partition() {
         for parent in names("SELECT inhparent::regclass::text FROM pg_catalog.pg_inherits WHERE inhrelid = $1")? {
             findings.push(foreign(format!("the table inherits from {parent}, so that its rows can be changed there")));
