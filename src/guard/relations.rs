@@ -196,8 +196,8 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
         (true, true) if !parent_is_log => Err(facts::refusal(
             child,
             "ATTACH PARTITION",
-            "The log would become a part of a table that is none.",
-            "Attach the table first, then protect the partitioned table.",
+            "The log would become a part of a table that is none; a partitioned table is protected as a whole.",
+            "",
         )),
         // That a new partition is an empty, ordinary table is seen to when it becomes a segment; a foreign table comes
         // by another command.

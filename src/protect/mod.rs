@@ -214,8 +214,8 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
         return Err(Error::Refused {
             attempt: "forgetting".into(),
             log: table,
-            detail: "The log is still in this database.".into(),
-            hint: String::new(),
+            detail: "Only a log that is gone can be forgotten, and this one is still in this database.".into(),
+            hint: "Leave it as it is: it goes on being checked.".into(),
         });
     }
     let Some(name) = memory::name_of(id)? else {
