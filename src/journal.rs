@@ -59,14 +59,15 @@ pub fn exists() -> Result<bool, Error> {
 
 /// Makes the journal's table. Not a member of the extension: pg_dump must treat it as the ordinary table it is.
 pub fn create() -> Result<(), Error> {
-    context::as_superuser(|| {
+    let commands = || {
         for command in include_str!("../sql/journal_table.sql").split_inclusive(";\n") {
             if !command.trim().is_empty() {
                 spi::run(command, &[])?;
             }
         }
         Ok(())
-    })
+    };
+    context::as_superuser(|| context::with_plain_storage(commands))
 }
 
 /// Writes an entry.

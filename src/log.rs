@@ -236,27 +236,72 @@ pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
 
 /// Which rows go into a partition: for itself and every table above it up to the top, the parent's key and its own
 /// bounds, as text that does not depend on the session. Empty for a table that is no partition.
+///
+/// Of a collation that users made only whether it is the column's own is said: it can be renamed.
 pub fn bounds(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    bounds_text(
+        relid,
+        "CASE WHEN l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace THEN l.collname::text
+              WHEN k.coll = a.attcollation THEN 'own collation' WHEN k.coll <> 0::oid THEN 'another collation' END",
+    )
+}
+
+/// The same as journals had it at first: collations that came with `initdb` were told by their OIDs. Those that were
+/// imported later have other OIDs, and after a restore they may be among the first.
+pub fn bounds_by_oid(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    bounds_text(relid, "CASE WHEN l.oid < 16384::oid THEN l.collname END")
+}
+
+fn bounds_text(relid: pg_sys::Oid, collation: &str) -> Result<Vec<String>, Error> {
     let _pins = PinnedSettings::pin();
-    let sql = "WITH RECURSIVE up (child, parent, level) AS (
-                   SELECT inhrelid, inhparent, 0 FROM pg_catalog.pg_inherits WHERE inhrelid = $1
-                   UNION ALL
-                   SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
-               SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
-                   (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', coalesce(a.attname::text, 'expression'), l.collname, o.opcname),
-                           ', ' ORDER BY k.n)
-                    FROM ROWS FROM (pg_catalog.unnest(p.partattrs::int2[]), pg_catalog.unnest(p.partcollation::oid[]),
-                                    pg_catalog.unnest(p.partclass::oid[])) WITH ORDINALITY AS k (num, coll, class, n)
-                    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0
-                    -- Those of users can be renamed.
-                    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = k.coll AND l.oid < 16384::oid
-                    LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.oid < 16384::oid),
-                   CASE WHEN c.relpartbound IS NULL THEN 'without bounds'
-                        -- Of an expression's type nothing is guarded: its text may come to read otherwise.
-                        WHEN 0 = ANY (p.partattrs::int2[]) THEN 'by an expression'
-                        ELSE pg_catalog.pg_get_expr(c.relpartbound, c.oid) END)
-               FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
-               LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
-               WHERE c.relispartition ORDER BY level";
-    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
+    let sql = format!(
+        "WITH RECURSIVE up (child, parent, level) AS (
+             SELECT inhrelid, inhparent, 0 FROM pg_catalog.pg_inherits WHERE inhrelid = $1
+             UNION ALL
+             SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
+         SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
+             (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', coalesce(a.attname::text, 'expression'), {collation}, o.opcname),
+                     ', ' ORDER BY k.n)
+              FROM ROWS FROM (pg_catalog.unnest(p.partattrs::int2[]), pg_catalog.unnest(p.partcollation::oid[]),
+                              pg_catalog.unnest(p.partclass::oid[])) WITH ORDINALITY AS k (num, coll, class, n)
+              LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0
+              LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = k.coll
+              -- Those of users can be renamed; that for hashing has the name of that for ordering.
+              LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.oid < 16384::oid
+                  AND o.opcmethod = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'btree')),
+             CASE WHEN c.relpartbound IS NULL THEN 'without bounds'
+                  -- Of an expression's type nothing is guarded: its text may come to read otherwise.
+                  WHEN 0 = ANY (p.partattrs::int2[]) THEN 'by an expression'
+                  ELSE pg_catalog.pg_get_expr(c.relpartbound, c.oid) END)
+         FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
+         LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
+         WHERE c.relispartition ORDER BY level"
+    );
+    Ok(spi::rows(&sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
+}
+
+/// Does an expression, as the catalogs store it, call a function or an operator that did not come with PostgreSQL?
+///
+/// What CHECK constraints say decides which partitions a query looks at, with such functions inlined as they are by then.
+/// So none of these may stand in one on a partitioned log; not even in one that is NOT VALID, since new partitions inherit
+/// it as valid.
+pub fn calls_foreign_code(expression: &str) -> bool {
+    let words: Vec<_> = expression.split_ascii_whitespace().collect();
+    words.windows(2).any(|pair| {
+        matches!(pair[0], ":funcid" | ":opfuncid" | ":opno")
+            && pair[1].parse::<u32>().is_ok_and(|oid| oid >= pg_sys::FirstNormalObjectId)
+    })
+}
+
+/// The first CHECK constraint of a partition, or of a table with partitions, that calls such code.
+pub fn foreign_check(rel: &Rel) -> Result<Option<String>, Error> {
+    if !rel.is_partition() && !rel.is_partitioned() {
+        return Ok(None);
+    }
+    let sql = "SELECT conname::text, conbin::text FROM pg_catalog.pg_constraint
+               WHERE conrelid = $1 AND contype = 'c' ORDER BY conname";
+    let checks = spi::rows(sql, &[rel.oid().into()], |row| {
+        Ok((spi::get::<String>(row, 1)?.unwrap_or_default(), spi::get::<String>(row, 2)?.unwrap_or_default()))
+    })?;
+    Ok(checks.into_iter().find(|(_, expression)| calls_foreign_code(expression)).map(|(name, _)| name))
 }

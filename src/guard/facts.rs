@@ -67,19 +67,16 @@ pub fn is_log(relid: pg_sys::Oid, functions: &Functions) -> bool {
     catalog_scan::has_triggers(relid) && triggers(relid, View::Before).iter().any(|t| t.is_ours(functions))
 }
 
-/// Any log of this database, `notary.journal` only if there is no other.
+/// Any log of this database, `notary.journal` only if there is no other. By pg_trigger itself, all of which is read:
+/// what pg_depend says of triggers can be gone. Asked only for the few commands that touch pg_notary's own objects.
 pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
     let mut found = None;
     for function in [functions.append, functions.refuse] {
-        for trigger in needed_by(pg_sys::ProcedureRelationId, function, View::Before) {
-            if trigger.class != pg_sys::TriggerRelationId {
-                continue;
-            }
-            let Some(trigger) = self::trigger(trigger.object, View::Before) else {
-                continue;
-            };
-            found = Some(trigger.table);
-            if !journal::is_table(trigger.table) {
+        for table in catalog_scan::rows(&catalog_scan::TRIGGERS_CALLING, &[function.into()], View::Before, |row| {
+            row.oid("tgrelid")
+        }) {
+            found = Some(table);
+            if !journal::is_table(table) {
                 return found;
             }
         }

@@ -235,6 +235,38 @@ pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
     as_role(BOOTSTRAP_SUPERUSER, false, work)
 }
 
+/// Settings of the session that say where and how new tables and indexes are stored, and the values that stand for "as
+/// the database does".
+const STORAGE: [(&CStr, &CStr); 2] = [(c"default_tablespace", c""), (c"default_table_access_method", c"heap")];
+
+/// Runs `work`, DDL that runs with a superuser's rights, so that what it makes is stored where the database is: not in a
+/// tablespace that the session's role named and has no right to.
+///
+/// On error PostgreSQL itself puts the settings back at (sub)transaction abort.
+pub fn with_plain_storage<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: C strings and settings that anybody may set; they last as long as the nest level.
+    let level = unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        for (name, value) in STORAGE {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        level
+    };
+    let result = work();
+    // SAFETY: ends the nest level that was begun above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
+}
+
 /// May this transaction write? Not in a read-only one, and not on a standby.
 pub fn may_write() -> bool {
     // SAFETY: plain variables of this backend.

@@ -52,6 +52,8 @@ pub struct Column {
     pub type_oid: pg_sys::Oid,
     /// Its type modifier.
     pub typmod: i32,
+    /// Its collation, or InvalidOid.
+    pub collation: pg_sys::Oid,
     /// GENERATED … AS (…): stored or virtual.
     pub generated: bool,
     /// GENERATED … AS IDENTITY.
@@ -172,6 +174,7 @@ impl Rel {
                 name: name(&a.attname),
                 type_oid: a.atttypid,
                 typmod: a.atttypmod,
+                collation: a.attcollation,
                 generated: a.attgenerated != 0,
                 identity: a.attidentity != 0,
                 not_null: a.attnotnull,

@@ -221,8 +221,8 @@ fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
         return Err(Error::Refused {
             attempt: "forgetting".into(),
             log: table,
-            detail: "The log is still in this database.".into(),
-            hint: String::new(),
+            detail: "Only a log that is gone can be forgotten, and this one is still in this database.".into(),
+            hint: "Leave it as it is: it goes on being checked.".into(),
         });
     }
     let Some(name) = memory::name_of(id)? else {
@@ -292,5 +292,5 @@ fn parse_max_chains(max_chains: Option<i32>) -> Result<Option<u32>, Error> {
 
 /// Runs SQL of ours on a table as the superuser who always exists: catalog changes that call no user's code.
 fn as_superuser(sql: &str) -> Result<(), Error> {
-    context::as_superuser(|| spi::run(sql, &[])).map(|_| ())
+    context::as_superuser(|| context::with_plain_storage(|| spi::run(sql, &[]))).map(|_| ())
 }

@@ -13,7 +13,7 @@ use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
-use crate::pg::{subxact, validate};
+use crate::pg::{compat, subxact, types, validate};
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -85,6 +85,8 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         limit: None,
         newest: None,
         present: HashMap::new(),
+        columns_changed: HashSet::new(),
+        columns_said: HashSet::new(),
         report: Report::default(),
         say,
     };
@@ -120,10 +122,9 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         }
     }
     for table in tables {
-        let rel = Rel::open(table, pg_sys::AccessShareLock);
-        if rel.is_partitioned() {
-            check.columns_of_partitioned(&rel);
-        }
+        // The table above the root of the check, if there is one, is not locked and not looked at.
+        let is_below = table != root.oid();
+        check.columns_of_tree(&Rel::open(table, pg_sys::AccessShareLock), is_below);
     }
     check.seals(root, scope.note.as_ref())?;
     let last_segment = check.present.keys().max().copied().unwrap_or(0);
@@ -135,7 +136,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
 
 fn tables(root: &Rel) -> Vec<pg_sys::Oid> {
     if root.is_partitioned() {
-        crate::pg::compat::all_inheritors(root.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+        compat::all_inheritors(root.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
     } else {
         vec![root.oid()]
     }
@@ -159,6 +160,10 @@ struct Check<'a> {
     newest: Option<Header>,
     /// The segments whose headers were seen, and on which table first.
     present: HashMap<u32, pg_sys::Oid>,
+    /// The tables whose columns are not what their headers tell of.
+    columns_changed: HashSet<pg_sys::Oid>,
+    /// What was said of columns that tables of a partition tree do not have alike.
+    columns_said: HashSet<(pg_sys::Oid, String)>,
     report: Report,
     say: &'a mut dyn FnMut(&Said),
 }
@@ -252,18 +257,41 @@ impl Check<'_> {
         }
     }
 
-    /// A partitioned table has the columns that its partitions' headers tell of, or queries do not show them.
-    fn columns_of_partitioned(&mut self, rel: &Rel) {
-        let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
-        for finding in findings.into_iter().flatten() {
-            self.finding(rel.oid(), None, finding);
+    /// A partitioned table has the columns that its partitions' headers tell of and all that its partitions have, or
+    /// queries do not show them.
+    fn columns_of_tree(&mut self, rel: &Rel, is_below: bool) {
+        if rel.is_partitioned() {
+            let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
+            for finding in findings.into_iter().flatten() {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+        let above = compat::partition_ancestors(rel.oid()).first().copied();
+        let Some(above) = above.filter(|_| is_below && rel.is_partition()) else { return };
+        let above = Rel::open(above, pg_sys::AccessShareLock);
+        let [of_above, of_below] = guard_state::columns_apart(&above, rel);
+        for finding in of_above {
+            self.column_finding(above.oid(), finding);
+        }
+        // What its own header tells of was said when its rows were read.
+        if !self.columns_changed.contains(&rel.oid()) {
+            for finding in of_below {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+    }
+
+    /// Every partition says the same of a column that the table above lacks: that is one finding.
+    fn column_finding(&mut self, table: pg_sys::Oid, finding: Finding) {
+        if self.columns_said.insert((table, finding.detail.clone())) {
+            self.finding(table, None, finding);
         }
     }
 
     /// The append trigger's max_chains and the partition's bounds against what the journal says of them. Bounds are
     /// not shown: they may be values.
     fn protection(&mut self, rel: &Rel, current: u32) -> Result<(), Error> {
-        let (limit, bounds) = (self.limit, log::bounds(rel.oid())?);
+        let limit = self.limit;
         let noted = self.protections.remove(&current);
         if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions) {
             let now = log::max_chains_argument(segment.max_chains);
@@ -278,7 +306,12 @@ impl Check<'_> {
                 differs(format!("the journal has {}", noted.max_chains));
             }
         }
-        if noted.is_some_and(|noted| json!(bounds) != noted.bounds) {
+        // Bounds are printed by their types' functions.
+        let noted = noted.filter(|_| !rel.columns().iter().any(|c| types::is_misprinted(c.type_oid)));
+        if let Some(Protection { bounds, .. }) = noted
+            && json!(log::bounds(rel.oid())?) != bounds
+            && json!(log::bounds_by_oid(rel.oid())?) != bounds
+        {
             let detail = "the partition's bounds, or those of a table above it, are not what notary.journal says: \
                           queries do not find its rows"
                 .to_owned();
@@ -315,6 +348,9 @@ impl Check<'_> {
         }
         let columns = guard_state::columns(rel, newest);
         let columns_changed = !columns.is_empty();
+        if columns_changed {
+            self.columns_changed.insert(rel.oid());
+        }
         for finding in columns {
             self.finding(rel.oid(), None, finding);
         }
@@ -431,6 +467,10 @@ impl Check<'_> {
         if let Some(column) = validate::misplaced_column(rel) {
             let detail = format!("column \"{column}\" is not stored as its type is: no entry can be read");
             self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
+            return Ok(());
+        }
+        // Said with the columns.
+        if rel.columns().iter().any(|c| !c.generated && types::cannot_be_printed(c.type_oid)) {
             return Ok(());
         }
         let toast = subxact::attempt(std::panic::AssertUnwindSafe(|| validate::check_toast_index(rel)));

@@ -11,7 +11,7 @@ use crate::pg::{catalog, index, spi, types};
 use notary_core::header::Header;
 use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The event triggers that the extension's script makes: name (that of the C function too), event, tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
@@ -85,7 +85,30 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
         }
     }
     findings.extend(functions()?);
+    findings.extend(members()?);
     Ok(findings)
+}
+
+/// What pg_depend does not say to belong to the extension can be dropped and changed like anybody's.
+fn members() -> Result<Vec<Finding>, Error> {
+    let rows = spi::rows(
+        "SELECT what FROM (
+             SELECT 'function notary.' || proname || '()', 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc
+             WHERE pronamespace = 'notary'::regnamespace AND probin = '$libdir/pg_notary'
+             UNION ALL SELECT 'event trigger ' || evtname, 'pg_catalog.pg_event_trigger'::regclass, t.oid
+             FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = evtfoid
+             WHERE pronamespace = 'notary'::regnamespace
+             UNION ALL SELECT 'relation notary.' || relname, 'pg_catalog.pg_class'::regclass, oid FROM pg_catalog.pg_class
+             WHERE relnamespace = 'notary'::regnamespace AND relname IN ('segment', 'logs')) AS ours (what, class, object)
+         WHERE NOT EXISTS (
+             SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+             WHERE d.classid = class AND d.objid = object AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+             AND d.deptype = 'e' AND e.extname = 'pg_notary')
+         ORDER BY what",
+        &[],
+        |row| spi::get::<String>(row, 1),
+    )?;
+    Ok(rows.into_iter().flatten().map(|what| off(format!("{what} does not belong to the extension"))).collect())
 }
 
 fn functions() -> Result<Vec<Finding>, Error> {
@@ -146,6 +169,7 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         Some(_) => {}
     }
     findings.extend(hidden_triggers(rel, &triggers));
+    findings.extend(loose_triggers(rel, functions)?);
     if rel.persistence() != pg_sys::RELPERSISTENCE_PERMANENT {
         findings.push(off("the table is unlogged: a crash empties it"));
     }
@@ -160,8 +184,30 @@ pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, 
     let mut findings: Vec<_> =
         trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();
     findings.extend(hidden_triggers(rel, &triggers));
+    findings.extend(loose_triggers(rel, functions)?);
     findings.extend(foreign(rel)?);
     Ok(findings)
+}
+
+/// Triggers of ours that pg_depend does not tie to their table and function: what they call could be dropped from under
+/// them.
+fn loose_triggers(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
+    let tied = |class: &str, column: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_trigger'::regclass
+             AND d.objid = t.oid AND d.refclassid = 'pg_catalog.{class}'::regclass AND d.refobjid = t.{column})"
+        )
+    };
+    let sql = format!(
+        "SELECT tgname::text FROM pg_catalog.pg_trigger AS t WHERE tgrelid = $1 AND tgfoid IN ($2, $3)
+         AND NOT ({} AND {}) ORDER BY tgname",
+        tied("pg_proc", "tgfoid"),
+        tied("pg_class", "tgrelid")
+    );
+    let args = [rel.oid().into(), functions.append.into(), functions.refuse.into()];
+    let names = spi::rows(&sql, &args, |row| spi::get::<String>(row, 1))?;
+    let loose = |name| off(format!("pg_depend does not tie trigger \"{name}\" to its table and its function"));
+    Ok(names.into_iter().flatten().map(loose).collect())
 }
 
 /// pg_class says that there are no triggers, and PostgreSQL believes it, though pg_trigger has some.
@@ -200,6 +246,11 @@ fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
             findings.push(foreign(format!("rows of the inheriting table {child} appear as this log's")));
         }
     }
+    if let Some(check) = log::foreign_check(rel)? {
+        findings.push(foreign(format!(
+            "constraint \"{check}\" calls a function that is not PostgreSQL's own, and queries leave out rows by what it says"
+        )));
+    }
     if !rel.is_partition() {
         for parent in names("SELECT inhparent::regclass::text FROM pg_catalog.pg_inherits WHERE inhrelid = $1")? {
             findings.push(foreign(format!("the table inherits from {parent}, so that its rows can be changed there")));
@@ -228,6 +279,10 @@ pub fn columns(rel: &Rel, header: &Header) -> Vec<Finding> {
         }
     }
     findings.extend(columns.iter().filter_map(|c| unexpected(c, header)).map(changed));
+    let misprinted = columns.iter().filter(|c| types::is_misprinted(c.type_oid));
+    for name in misprinted.map(|c| relation::type_name(c.type_oid, -1)).collect::<BTreeSet<_>>() {
+        findings.push(changed(format!("values of type {name} are shown by another function than PostgreSQL's own")));
+    }
     findings
 }
 
@@ -244,6 +299,24 @@ pub fn columns_of_partitioned(rel: &Rel, header: &Header) -> Vec<Finding> {
         .map(|(name, _)| format!("column \"{name}\" of the partitions is missing or another one here"))
         .map(|detail| Finding::general(Problem::ColumnChanged, detail))
         .collect()
+}
+
+/// Columns that a table and the partitioned table above it do not have alike, though PostgreSQL makes them so: what is
+/// wrong with each of the two.
+pub fn columns_apart(above: &Rel, below: &Rel) -> [Vec<Finding>; 2] {
+    let (above, below) = (above.columns(), below.columns());
+    let same = |a: &Column, b: &Column| {
+        a.name == b.name && (a.type_oid, a.typmod, a.collation) == (b.type_oid, b.typmod, b.collation)
+    };
+    let lacking = below.iter().filter(|theirs| !above.iter().any(|c| same(c, theirs)));
+    let missing = above.iter().filter(|theirs| !below.iter().any(|c| c.name == theirs.name));
+    let changed = |detail: String| Finding::general(Problem::ColumnChanged, detail);
+    [
+        lacking
+            .map(|c| changed(format!("column \"{}\" of the partitions is missing or another one here", c.name)))
+            .collect(),
+        missing.map(|c| changed(format!("column \"{}\" of the partitioned table is missing here", c.name))).collect(),
+    ]
 }
 
 fn unexpected(column: &Column, header: &Header) -> Option<String> {
