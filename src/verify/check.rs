@@ -88,16 +88,17 @@ pub fn check(
         Some(log) => Some(known::Segments::of(log)?),
         None => None,
     };
+    check.report.log = log;
+    check.database(root)?;
+    let tables = tables(root);
+    // Now that they are locked: what their triggers carry is known by now.
     if let Some(log) = log {
         check.known = Known::of(log)?;
         check.ends = known::closed_ends(log)?;
     }
-    check.report.log = log;
-    check.database(root)?;
     for detail in std::mem::take(&mut check.known.damage) {
         check.finding(root.oid(), None, Finding::general(Problem::HeaderChanged, detail));
     }
-    let tables = tables(root);
     for table in tables.iter().copied() {
         let rel = Rel::open(table, pg_sys::AccessShareLock);
         if !rel.is_table() {

@@ -102,17 +102,17 @@ fn list(segments: &BTreeSet<u32>) -> String {
 
 /// The segments of the table, if they are known: by the journal's entry on the newest, else by the table's OID.
 fn wanted(rel: &Rel, headers: &[Header], of_table: &known::OfTable, known: &Known) -> Option<BTreeSet<u32>> {
-    let past = |h: &Header| known.protections.get(&h.segment)?.past.as_deref();
+    let past = |h: &Header| known.protections.get(&h.segment).and_then(|noted| noted.past.as_deref());
     let is_there = |segment: &u32| headers.iter().any(|h| h.segment == *segment);
-    let candidates = || headers.iter().rev().filter(|h| past(h).is_some());
-    // The last one, unless it is a stranger among the others.
-    let of_this_table = |h: &&Header| past(h).is_some_and(|past| past.iter().any(is_there)) || starts_a_chain(rel, h);
+    let candidates = || headers.iter().rev().filter(|h| known.headers.contains_key(&h.segment));
+    // The last one, unless it is a stranger among the others. While protection begins, the journal does not tell of it yet.
+    let of_this_table = |h: &&Header| past(h).is_none_or(|past| past.iter().any(is_there)) || starts_a_chain(rel, h);
     let newest = match headers {
         [_] => candidates().next(),
         _ => candidates().find(of_this_table).or_else(|| candidates().next()),
     };
-    if let Some(newest) = newest {
-        return Some(past(newest)?.iter().copied().chain([newest.segment]).collect());
+    if let Some((newest, past)) = newest.and_then(|newest| Some((newest, past(newest)?))) {
+        return Some(past.iter().copied().chain([newest.segment]).collect());
     }
     let remembered = of_table.headers.iter().map(|h| h.segment).filter(|segment| known.headers.contains_key(segment));
     of_table.by_oid.then(|| remembered.collect())
