@@ -9,11 +9,11 @@
 use crate::error::Error;
 use crate::pg::relation::{Rel, Trigger};
 use crate::pg::types::PinnedSettings;
-use crate::pg::{compat, spi, trigger};
+use crate::pg::{catalog, catalog_scan, compat, spi, trigger};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The trigger that chains rows. Triggers fire in the order of their names' bytes: this one must be last.
 pub const APPEND_TRIGGER: &str = "~notary_append";
@@ -31,10 +31,39 @@ pub struct Functions {
     pub refuse: pg_sys::Oid,
 }
 
+thread_local! {
+    /// Functions that were found to belong to the extension. It drops them with itself, and OIDs do not come back.
+    static OURS: Cell<Option<Functions>> = const { Cell::new(None) };
+}
+
 impl Functions {
-    /// Looks them up; None while the extension is being created or dropped, or was damaged.
+    /// Looks them up; None while the extension is being created or dropped, or was damaged, and where it is not in this
+    /// database: anybody may make functions of these names there.
     pub fn find() -> Option<Self> {
-        Some(Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? })
+        let found = Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? };
+        if OURS.get() == Some(found) {
+            return Some(found);
+        }
+        let extension = catalog_scan::extension(c"pg_notary")?;
+        let is_ours = |function| catalog_scan::is_member(pg_sys::ProcedureRelationId, function, extension);
+        (is_ours(found.append) && is_ours(found.refuse)).then(|| {
+            OURS.set(Some(found));
+            found
+        })
+    }
+
+    /// Is it one of them?
+    pub fn has(&self, function: pg_sys::Oid) -> bool {
+        function == self.append || function == self.refuse
+    }
+
+    /// The names of the triggers that call the function.
+    pub fn triggers_of(&self, function: pg_sys::Oid) -> &'static [&'static str] {
+        match function {
+            _ if function == self.append => &[APPEND_TRIGGER],
+            _ if function == self.refuse => &[KEEP_TRIGGER, BLOCK_TRIGGER],
+            _ => &[],
+        }
     }
 }
 
@@ -159,17 +188,28 @@ pub fn noted_partitions() -> Option<Vec<pg_sys::Oid>> {
 
 /// The append trigger among a table's triggers.
 pub fn append_trigger<'a>(triggers: &'a [Trigger], functions: &Functions) -> Option<&'a Trigger> {
-    triggers.iter().find(|t| t.function == functions.append)
+    calling(triggers, functions.append, APPEND_TRIGGER)
+}
+
+/// The trigger that calls a function of ours: the one of our name, should there be others.
+fn calling<'a>(triggers: &'a [Trigger], function: pg_sys::Oid, name: &str) -> Option<&'a Trigger> {
+    let all = || triggers.iter().filter(|t| t.function == function);
+    all().find(|t| t.name == name).or_else(|| all().next())
 }
 
 /// Is the relation part of a log: does it carry any trigger of ours, enabled or not, whole or damaged?
 pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
-    rel.triggers().iter().any(|t| t.function == functions.append || t.function == functions.refuse)
+    rel.triggers().iter().any(|t| functions.has(t.function))
 }
 
 /// What the relation's triggers say, or None for a table that is no log.
 pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
     mark_by(rel, &rel.triggers(), functions)
+}
+
+/// The same by the catalog as it is now, also where pg_class denies the triggers.
+pub fn mark_in_catalog(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
+    mark_by(rel, &catalog::triggers(rel.oid())?, functions)
 }
 
 /// The same by triggers that were read otherwise.
@@ -179,7 +219,7 @@ pub fn mark_by(rel: &Rel, triggers: &[Trigger], functions: &Functions) -> Result
             .map(|s| Some(Mark::Segment(s)))
             .map_err(|why| Error::BadTrigger { table: rel.qualified(), why });
     }
-    let Some(block) = triggers.iter().find(|t| t.function == functions.refuse) else {
+    let Some(block) = calling(triggers, functions.refuse, BLOCK_TRIGGER) else {
         return Ok(None);
     };
     if !rel.is_partitioned() {
@@ -202,17 +242,20 @@ pub fn root(rel: &Rel) -> pg_sys::Oid {
     if !rel.is_partition() {
         return rel.oid();
     }
-    compat::partition_ancestors(rel.oid()).last().copied().unwrap_or_else(|| rel.oid())
+    let above = compat::partition_ancestors(rel.oid());
+    // pg_inherits can be edited to name what is not there.
+    above.into_iter().rev().find(|oid| catalog_scan::kind(*oid) != 0).unwrap_or_else(|| rel.oid())
 }
 
 /// The table in this database that carries triggers of `log`: the top of its partition tree.
 pub fn table_of(log: LogId, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
     let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
     let tables =
-        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+        catalog::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
     for relid in tables.into_iter().flatten() {
         let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else { continue };
-        let found = match mark(&rel, functions) {
+        // Not by the relcache, which believes pg_class when that denies the triggers.
+        let found = match mark_in_catalog(&rel, functions) {
             Ok(Some(Mark::Segment(segment))) => segment.log() == log,
             Ok(Some(Mark::Partitioned { log: other, .. })) => other == log,
             Ok(None) | Err(_) => false,
@@ -277,7 +320,7 @@ fn bounds_text(relid: pg_sys::Oid, collation: &str) -> Result<Vec<String>, Error
          LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
          WHERE c.relispartition ORDER BY level"
     );
-    Ok(spi::rows(&sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
+    Ok(catalog::rows(&sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
 }
 
 /// Does an expression, as the catalogs store it, call a function or an operator that did not come with PostgreSQL?
@@ -300,7 +343,7 @@ pub fn foreign_check(rel: &Rel) -> Result<Option<String>, Error> {
     }
     let sql = "SELECT conname::text, conbin::text FROM pg_catalog.pg_constraint
                WHERE conrelid = $1 AND contype = 'c' ORDER BY conname";
-    let checks = spi::rows(sql, &[rel.oid().into()], |row| {
+    let checks = catalog::rows(sql, &[rel.oid().into()], |row| {
         Ok((spi::get::<String>(row, 1)?.unwrap_or_default(), spi::get::<String>(row, 2)?.unwrap_or_default()))
     })?;
     Ok(checks.into_iter().find(|(_, expression)| calls_foreign_code(expression)).map(|(name, _)| name))

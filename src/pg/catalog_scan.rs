@@ -56,6 +56,8 @@ pub const LABELS: Path = path(3501, 3503, &["enumtypid"]);
 pub const SCHEMA: Path = path(2615, 2685, &["oid"]);
 /// pg_proc by OID.
 pub const FUNCTION: Path = path(1255, 2690, &["oid"]);
+/// pg_extension by OID.
+pub const EXTENSION: Path = path(3079, 3080, &["oid"]);
 /// pg_depend by what depends.
 pub const NEEDS: Path = path(2608, 2673, &["classid", "objid"]);
 /// pg_depend by what is depended on.
@@ -314,6 +316,19 @@ pub fn extension(name: &std::ffi::CStr) -> Option<pg_sys::Oid> {
     // SAFETY: with missing_ok a look-up that does not raise.
     let oid = unsafe { pg_sys::get_extension_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// An extension's owner.
+pub fn extension_owner(extension: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    row(&EXTENSION, extension, View::Before, |row| row.oid("extowner"))
+}
+
+/// Does the object belong to the extension?
+pub fn is_member(class: pg_sys::Oid, object: pg_sys::Oid, extension: pg_sys::Oid) -> bool {
+    rows(&NEEDS, &[Key::Oid(class), Key::Oid(object)], View::Before, |row| {
+        row.letter("deptype") == b'e' && row.oid("refobjid") == extension
+    })
+    .contains(&true)
 }
 
 /// The extension whose script (CREATE or ALTER EXTENSION … UPDATE) runs now, if one does.

@@ -1,5 +1,7 @@
 //! The surroundings of a call: transaction and statement ends, the current user, the server's settings.
 
+use super::catalog_scan;
+use crate::error::Error;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -229,10 +231,26 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Runs `work` as the superuser who always exists: what touches pg_notary's own tables, or catalogs, and runs no code of
-/// any user.
+/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user.
 pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    as_role(BOOTSTRAP_SUPERUSER, false, work)
+    as_role(some_superuser(), false, work)
+}
+
+/// The superuser who was there first, or the extension's owner where somebody took that one's rights away.
+fn some_superuser() -> pg_sys::Oid {
+    if is_superuser(BOOTSTRAP_SUPERUSER) {
+        return BOOTSTRAP_SUPERUSER;
+    }
+    let owner = catalog_scan::extension(c"pg_notary").and_then(catalog_scan::extension_owner);
+    owner.filter(|owner| is_superuser(*owner)).unwrap_or_else(|| {
+        Error::Installation {
+            message: "the owner of the extension pg_notary is no superuser".into(),
+            detail: "Nor is the role that the cluster was made with: pg_notary's own tables cannot be read or written."
+                .into(),
+            hint: "A superuser can make the extension's owner one again: ALTER ROLE … SUPERUSER.".into(),
+        }
+        .raise()
+    })
 }
 
 /// Settings of the session that say where and how new tables and indexes are stored, and the values that stand for "as

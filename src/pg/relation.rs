@@ -23,6 +23,8 @@ pub struct Trigger {
     pub enabled: u8,
     /// Has a WHEN condition or a column list, so that it may not fire.
     pub conditional: bool,
+    /// PostgreSQL made it itself, for a constraint.
+    pub internal: bool,
     /// The arguments.
     pub args: Vec<Vec<u8>>,
 }
@@ -221,6 +223,7 @@ impl Rel {
                         kind: t.tgtype,
                         enabled: t.tgenabled as u8,
                         conditional: !t.tgqual.is_null() || t.tgnattr > 0,
+                        internal: t.tgisinternal,
                         args: (0..usize::try_from(t.tgnargs).unwrap_or(0))
                             .map(|k| CStr::from_ptr(*t.tgargs.add(k)).to_bytes().to_vec())
                             .collect(),

@@ -26,6 +26,18 @@ pub fn log_root(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     if rel.is_partitioned() { partitioned(rel) } else { table(rel) }
 }
 
+/// Refuses a journal with triggers of others, which could change or swallow what is written to it.
+pub fn journal(rel: &Rel, functions: &Functions) -> Result<(), Error> {
+    match rel.triggers().into_iter().find(|t| !t.internal && !functions.has(t.function)) {
+        None => Ok(()),
+        Some(trigger) => Err(cannot(
+            rel,
+            format!("Its trigger \"{}\" could change or swallow what is written to it.", trigger.name),
+            format!("Drop it: DROP TRIGGER {} ON {}.", spi::quote_ident(&trigger.name), rel.qualified()),
+        )),
+    }
+}
+
 /// The refusal to protect what is a log, or a part of one.
 pub fn already(rel: &Rel) -> Error {
     let part_of = rel.is_partition().then(|| Rel::open(log::root(rel), pg_sys::AccessShareLock).qualified());

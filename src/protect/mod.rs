@@ -89,9 +89,15 @@ fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error
         journal::create()?;
     }
     let oid = journal_oid()?;
-    if oid == relid || log::is_log(&Rel::open(oid, pg_sys::AccessShareLock), functions) {
+    let rel = Rel::open(oid, pg_sys::AccessShareLock);
+    if log::is_log(&rel, functions) {
         return Ok(());
     }
+    checks::journal(&rel, functions)?;
+    if oid == relid {
+        return Ok(());
+    }
+    drop(rel);
     segment::protect_alone(oid, None, functions).map(|_| ())
 }
 
@@ -185,7 +191,7 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
 
 /// The journal is protected for as long as any other log is: their unprotection must be written to it.
 fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    if !journal::exists()? || journal_oid()? != relid {
+    if !is_journal(relid, functions)? {
         return Ok(());
     }
     let sql = "SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2) AND tgrelid <> $3 LIMIT 1";
@@ -200,6 +206,15 @@ fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
                'notary.journal'::regclass"
             .into(),
     })
+}
+
+/// Is it the journal, by its name or by its header? Somebody may have renamed it round the guard.
+fn is_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<bool, Error> {
+    let by_header = match log::mark(&Rel::open(relid, pg_sys::NoLock), functions) {
+        Ok(Some(Mark::Segment(segment))) => journal::is_header(segment.current()),
+        _ => false,
+    };
+    Ok(by_header || (journal::exists()? && journal_oid()? == relid))
 }
 
 fn log_of(relid: pg_sys::Oid, functions: &Functions) -> Result<Option<LogId>, Error> {

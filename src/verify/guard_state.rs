@@ -4,7 +4,8 @@
 //! inheritance. Says what is missing; refuses nothing.
 
 use crate::error::Error;
-use crate::log::{self, Functions, Mark};
+use crate::journal;
+use crate::log::{self, Functions};
 use crate::pg::relation::{self, Column, Rel, Trigger};
 use crate::pg::row::{self, NOTARY_COLUMNS, NotaryColumns};
 use crate::pg::{catalog, index, spi, types};
@@ -13,7 +14,8 @@ use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The event triggers that the extension's script makes: name (that of the C function too), event, tags.
+/// The event triggers that the extension's script makes: name (that of the function too, `notary.guard_start`), event,
+/// tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
     ("notary_guard_start", "ddl_command_start", ""),
     ("notary_guard_end", "ddl_command_end", "ALTER TABLE"),
@@ -53,18 +55,15 @@ fn off(detail: impl Into<String>) -> Finding {
     Finding::general(Problem::GuardOff, detail.into())
 }
 
-/// What a table's triggers say, by the catalog as it is now.
-pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
-    log::mark_by(rel, &catalog::triggers(rel.oid())?, functions)
-}
-
 /// What is wrong with the guard of the whole database.
 pub fn of_database() -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let triggers = spi::rows(
-        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text,
-                p.prosrc, (SELECT coalesce(string_agg(tag, ',' ORDER BY tag COLLATE \"C\"), '') FROM unnest(t.evttags) AS tag)
-         FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid",
+    // By the function's own name: another one can have the same text.
+    let triggers = catalog::rows(
+        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text, n.nspname || '.' || p.proname,
+                (SELECT coalesce(string_agg(tag, ',' ORDER BY tag COLLATE \"C\"), '') FROM unnest(t.evttags) AS tag)
+         FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace",
         &[],
         |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
@@ -75,7 +74,7 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
     for (name, event, tags) in EVENT_TRIGGERS {
         match triggers.get(name) {
             None => findings.push(off(format!("event trigger {name} is missing"))),
-            Some((e, _, symbol, t)) if e != event || symbol != name || t != tags => {
+            Some((e, _, function, t)) if e != event || *function != name.replacen('_', ".", 1) || t != tags => {
                 findings.push(off(format!("event trigger {name} is not the one that pg_notary made")));
             }
             Some((_, enabled, ..)) if enabled != "A" => {
@@ -112,11 +111,11 @@ fn members() -> Result<Vec<Finding>, Error> {
 }
 
 fn functions() -> Result<Vec<Finding>, Error> {
-    let rows = spi::rows(
-        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), l.lanname::text,
+    let rows = catalog::rows(
+        // 13 is C, whatever pg_language calls it.
+        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), p.prolang::text,
                 coalesce(array_to_string(p.proconfig, ';'), '')
          FROM pg_catalog.pg_proc AS p
-         JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
          JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
          WHERE n.nspname = 'notary'",
         &[],
@@ -125,12 +124,14 @@ fn functions() -> Result<Vec<Finding>, Error> {
             Ok((text(1)?, [text(2)?, text(3)?, text(4)?, text(5)?]))
         },
     )?;
+    const C_LANGUAGE: &str = "13";
     let library = "$libdir/pg_notary";
     let mut findings = Vec::new();
     for (name, symbol, pinned) in FUNCTIONS {
         let path = if pinned { "search_path=pg_catalog, pg_temp" } else { "" };
         let mut ours = rows.iter().filter(|(n, _)| n == name);
-        let is_ours = ours.next().is_some_and(|(_, is)| *is == [symbol, library, "c", path]) && ours.next().is_none();
+        let is_ours =
+            ours.next().is_some_and(|(_, is)| *is == [symbol, library, C_LANGUAGE, path]) && ours.next().is_none();
         if !is_ours {
             findings.push(off(format!("function notary.{name}() is not the one of pg_notary's library")));
         }
@@ -168,8 +169,13 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         }
         Some(_) => {}
     }
+    findings.extend(strangers(&triggers, &wanted.map(|(name, ..)| name), functions));
+    if journal::is_table(rel.oid()) {
+        findings.extend(on_the_journal(&triggers, functions));
+    }
     findings.extend(hidden_triggers(rel, &triggers));
     findings.extend(loose_triggers(rel, functions)?);
+    findings.extend(partition_flag(rel)?);
     if rel.persistence() != pg_sys::RELPERSISTENCE_PERMANENT {
         findings.push(off("the table is unlogged: a crash empties it"));
     }
@@ -183,8 +189,13 @@ pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, 
     let block = triggers.iter().find(|t| t.name == log::BLOCK_TRIGGER);
     let mut findings: Vec<_> =
         trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();
+    // A segment that pg_class calls partitioned has all its triggers, and is a finding by itself.
+    if log::append_trigger(&triggers, functions).is_none_or(|append| append.name != log::APPEND_TRIGGER) {
+        findings.extend(strangers(&triggers, &[log::BLOCK_TRIGGER], functions));
+    }
     findings.extend(hidden_triggers(rel, &triggers));
     findings.extend(loose_triggers(rel, functions)?);
+    findings.extend(partition_flag(rel)?);
     findings.extend(foreign(rel)?);
     Ok(findings)
 }
@@ -205,9 +216,35 @@ fn loose_triggers(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         tied("pg_class", "tgrelid")
     );
     let args = [rel.oid().into(), functions.append.into(), functions.refuse.into()];
-    let names = spi::rows(&sql, &args, |row| spi::get::<String>(row, 1))?;
+    let names = catalog::rows(&sql, &args, |row| spi::get::<String>(row, 1))?;
     let loose = |name| off(format!("pg_depend does not tie trigger \"{name}\" to its table and its function"));
     Ok(names.into_iter().flatten().map(loose).collect())
+}
+
+/// Triggers that call functions of ours and are not ours: what they carry is not what protect wrote.
+fn strangers(triggers: &[Trigger], ours: &[&str], functions: &Functions) -> Vec<Finding> {
+    let strangers = triggers.iter().filter(|t| functions.has(t.function) && !ours.contains(&t.name.as_str()));
+    strangers
+        .map(|t| {
+            off(format!("trigger \"{}\" calls a function of pg_notary, and protect makes none of that name", t.name))
+        })
+        .collect()
+}
+
+/// Triggers of users on the journal, enabled or not: they could change or swallow what is written to it.
+fn on_the_journal(triggers: &[Trigger], functions: &Functions) -> Vec<Finding> {
+    let theirs = triggers.iter().filter(|t| !t.internal && !functions.has(t.function));
+    theirs
+        .map(|t| off(format!("trigger \"{}\" can change or swallow what is written to the journal", t.name)))
+        .collect()
+}
+
+/// pg_class says that the table is a partition, and PostgreSQL believes it, though pg_inherits has none above it. (That it
+/// says the opposite of one is found as an inheritance.)
+fn partition_flag(rel: &Rel) -> Result<Option<Finding>, Error> {
+    let sql = "SELECT FROM pg_catalog.pg_inherits JOIN pg_catalog.pg_class ON oid = inhparent WHERE inhrelid = $1";
+    let orphan = rel.is_partition() && catalog::rows(sql, &[rel.oid().into()], |_| Ok(()))?.is_empty();
+    Ok(orphan.then(|| off("pg_class says that the table is a partition, and it is one of no table")))
 }
 
 /// pg_class says that there are no triggers, and PostgreSQL believes it, though pg_trigger has some.
@@ -234,7 +271,7 @@ fn trigger_problem(name: &str, trigger: Option<&Trigger>, function: pg_sys::Oid,
 fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
     let foreign = |detail: String| Finding::general(Problem::ForeignRows, detail);
     let names = |sql: &str| {
-        spi::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))
+        catalog::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))
             .map(|names| names.into_iter().flatten().collect::<Vec<_>>())
     };
     let mut findings = Vec::new();

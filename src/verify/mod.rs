@@ -8,7 +8,9 @@
 
 mod adopted;
 mod check;
+mod closed;
 mod guard_state;
+mod headers;
 mod index;
 mod known;
 mod logs;

@@ -153,7 +153,7 @@ fn push_digit(out: &mut String, c: char) {
 fn is_base64(word: &str) -> bool {
     let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
     word.len() >= 44
-        && word.len() % 4 == 0
+        && word.len().is_multiple_of(4)
         && word.bytes().all(is_digit)
         && word.bytes().any(|b| !b.is_ascii_hexdigit())
 }

@@ -428,3 +428,21 @@ fn a_collation_that_has_another_oid_in_the_copy_is_the_same_one() {
     shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
     assert_intact(&copy);
 }
+
+#[test]
+fn a_view_under_the_name_of_a_log_that_was_left_out_is_not_that_log() {
+    let (db, copy) = (source(), shared().bare_db("view"));
+    let dump = dump(&db, &["-Fc", "-T", "audit"]);
+    shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
+    for other in ["VIEW audit AS SELECT * FROM aaa.early", "MATERIALIZED VIEW audit AS SELECT * FROM aaa.early"] {
+        copy.psql(&format!("CREATE {other}")).ok();
+        assert_intact(&copy);
+        copy.psql(&format!("DROP {}", other.split(" AS").next().unwrap())).ok();
+    }
+    copy.psql("CREATE TABLE audit (id int)").ok();
+    assert_intact(&copy);
+    assert_eq!(
+        err(copy.client().batch_execute("SELECT * FROM notary.verify('audit')")).message,
+        "public.audit is not a log"
+    );
+}

@@ -247,3 +247,33 @@ fn a39d_members_of_the_extension_set_free() {
     let there = format!("CREATE TABLE kept AS SELECT * {from}; DELETE {from}");
     edited("members", &there, "INSERT INTO pg_depend SELECT * FROM kept", &["guard_off", "guard_off"]);
 }
+
+#[test]
+fn a39d_an_event_trigger_that_calls_a_function_of_the_same_text() {
+    let db = fresh_db("same_text");
+    db.client().batch_execute(AUDIT).unwrap();
+    db.client()
+        .batch_execute(
+            "CREATE FUNCTION handle() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
+             CREATE LANGUAGE fake HANDLER handle;
+             CREATE FUNCTION g() RETURNS event_trigger LANGUAGE fake AS 'notary_guard_start'",
+        )
+        .unwrap();
+    let set = |to: &str| {
+        format!("UPDATE pg_event_trigger SET evtfoid = '{to}'::regproc WHERE evtname = 'notary_guard_start'")
+    };
+    db.client().batch_execute(&set("g")).unwrap();
+    assert_found(&mut db.client(), "audit", &["guard_off"]);
+    db.client().batch_execute(&set("notary.guard_start")).unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    // And the function itself bound to that language.
+    let language = |to: &str| {
+        format!(
+            "UPDATE pg_proc SET prolang = (SELECT oid FROM pg_language WHERE lanname = '{to}') WHERE oid = 'notary.guard_start'::regproc"
+        )
+    };
+    db.client().batch_execute("UPDATE pg_language SET lanname = CASE lanname WHEN 'c' THEN 'was c' ELSE 'c' END WHERE lanname IN ('c', 'fake')").unwrap();
+    db.client().batch_execute(&language("c")).unwrap();
+    let found = findings(&mut db.client(), "audit");
+    assert!(found.iter().any(|f| f.detail.contains("notary.guard_start()")), "{found:#?}");
+}
