@@ -6,6 +6,7 @@ CREATE TABLE notary.tree (
     origin      text NOT NULL,
     database    text NOT NULL,
     timeline    bigint NOT NULL,
+    edge        bytea NOT NULL DEFAULT '',
     PRIMARY KEY (log, incarnation)
 );
 REVOKE ALL ON notary.tree FROM PUBLIC;
@@ -16,6 +17,7 @@ COMMENT ON COLUMN notary.tree.incarnation IS 'From 1; a new one after a restore 
 COMMENT ON COLUMN notary.tree.origin IS 'The tree''s name in its seals, fixed at the first.';
 COMMENT ON COLUMN notary.tree.database IS 'System identifier and database OID where it may be signed; elsewhere notary.resume comes first.';
 COMMENT ON COLUMN notary.tree.timeline IS 'The server''s timeline on which it may be signed.';
+COMMENT ON COLUMN notary.tree.edge IS 'The hashes of the last leaves of the newest seal, as many as its size is above a multiple of 256: so that the tree goes on where rows left the log lawfully.';
 
 CREATE TABLE notary.leaf_range (
     log         uuid NOT NULL,
@@ -53,7 +55,7 @@ SELECT pg_catalog.pg_extension_config_dump('notary.subtree', '');
 COMMENT ON TABLE notary.subtree IS 'Hashes of complete subtrees of a log''s tree, so that a proof need not read all lines. Internal.';
 COMMENT ON COLUMN notary.subtree.log IS 'The log.';
 COMMENT ON COLUMN notary.subtree.incarnation IS 'Which of the log''s trees.';
-COMMENT ON COLUMN notary.subtree.level IS 'Each hash is that of 256^level leaves; from 1.';
+COMMENT ON COLUMN notary.subtree.level IS 'Each hash is that of 256^level leaves; 0, leaves themselves, only where rows left the log lawfully.';
 COMMENT ON COLUMN notary.subtree.first IS 'The number of the first of these subtrees on its level, from 0.';
 COMMENT ON COLUMN notary.subtree.hashes IS 'Their hashes, 32 bytes each, at most 32 of them.';
 

@@ -76,18 +76,30 @@ fn read<T>(
                     0,
                 ),
             };
+            // Long values are fetched while they are mapped, under the snapshot.
+            let out = Spi::check_status(status).map_err(Error::from).and_then(|_| mapped(&mut map));
             pg_sys::PopActiveSnapshot();
-            Spi::check_status(status).map_err(Error::from)?;
-            let Some(table) = pg_sys::SPI_tuptable.as_ref() else { return Ok(Vec::new()) };
-            let mut out = Vec::new();
-            for i in 0..usize::try_from(table.numvals).unwrap_or(0) {
-                if let Some(row) = SpiHeapTupleData::new(table.tupdesc, *table.vals.add(i)).map_err(Error::from)? {
-                    out.push(map(&row)?);
-                }
-            }
-            Ok(out)
+            out
         }
     })
+}
+
+/// Every row of the statement that SPI ran last, mapped.
+///
+/// # Safety
+/// Inside an SPI connection, after a statement.
+unsafe fn mapped<T>(map: &mut impl FnMut(&SpiHeapTupleData<'_>) -> Result<T, Error>) -> Result<Vec<T>, Error> {
+    // SAFETY: SPI's own table of the last statement, which has numvals rows.
+    unsafe {
+        let Some(table) = pg_sys::SPI_tuptable.as_ref() else { return Ok(Vec::new()) };
+        let mut out = Vec::new();
+        for i in 0..usize::try_from(table.numvals).unwrap_or(0) {
+            if let Some(row) = SpiHeapTupleData::new(table.tupdesc, *table.vals.add(i)).map_err(Error::from)? {
+                out.push(map(&row)?);
+            }
+        }
+        Ok(out)
+    }
 }
 
 /// The plan of a query, made at its first use; None when too many are kept already.

@@ -134,7 +134,7 @@ fn compare(rel: &Rel, segments: &Segments, known: Option<&Tree>, published: Opti
                 let keys = published.note().map_or_else(Vec::new, |note| {
                     note.signatures().iter().map(|signature| signature.name.clone()).collect()
                 });
-                store::put_seal(tree, checkpoint.size(), checkpoint.root(), &published.to_string(), keys)?;
+                store::put_seal(tree, &grown.frontier, &published.to_string(), keys)?;
             }
             verdict(tree.origin.clone(), true, "the log holds all that was published")
         }

@@ -7,16 +7,16 @@
 use super::keys::LogKeys;
 use super::{damaged, not_at_home};
 use crate::error::Error;
-use crate::pg::context::as_superuser;
+use crate::pg::context::{self, as_superuser};
 use crate::pg::relation::Rel;
 use crate::pg::spi;
 use crate::tree::Tree;
-use crate::tree::nodes::Nodes;
+use crate::tree::nodes::{NoNode, Nodes};
 use crate::tree::segments::{Damage, Segments, Table};
 use crate::tree::store::{self, Range, StoredSeal};
 use notary_core::Digest;
 use notary_core::checkpoint::Checkpoint;
-use notary_core::merkle::{self, Frontier};
+use notary_core::merkle::{self, Frontier, Node, ProveError};
 use notary_core::seal::Seal;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -53,7 +53,7 @@ pub fn sign(rel: &Rel, segments: &Segments) -> Result<String, Error> {
     };
     let note = seal.to_string();
     grown.store()?;
-    store::put_seal(&tree, size, &root, &note, signers.iter().map(|key| key.verifier().to_string()).collect())?;
+    store::put_seal(&tree, &grown.frontier, &note, signers.iter().map(|key| key.verifier().to_string()).collect())?;
     notify(rel, &tree, size)?;
     Ok(note)
 }
@@ -88,39 +88,99 @@ fn notify(rel: &Rel, tree: &Tree, size: u64) -> Result<(), Error> {
 pub struct Grown<'a> {
     tree: &'a Tree,
     segments: &'a Segments,
-    last: Option<&'a StoredSeal>,
     pub frontier: Frontier,
+    /// The hash of the last sealed entry of each chain of each segment.
+    ends: BTreeMap<(u32, u32), Digest>,
     /// New complete subtrees of 256^level leaves: the first one's number, and their hashes.
     subtrees: BTreeMap<u8, (u64, Vec<Digest>)>,
+    /// The leaves after the last full tile.
+    edge: Vec<Digest>,
+    /// The first leaf of a tile that has to be kept, since rows of it are gone.
+    kept: Option<u64>,
+    /// The leaves of that tile.
+    tile: Vec<Digest>,
 }
+
+/// Leaves in a tile.
+const TILE: u64 = 256;
 
 impl<'a> Grown<'a> {
     /// Begins with the tree of the last seal.
-    pub fn from(
-        rel: &Rel,
-        segments: &'a Segments,
-        tree: &'a Tree,
-        last: Option<&'a StoredSeal>,
-    ) -> Result<Self, Error> {
-        let frontier = match last {
-            None => Frontier::new(),
-            Some(last) => {
-                let mut nodes = Nodes::of(tree, segments, last.size);
-                let frontier = Frontier::load(last.size, |node| nodes.get(node))
-                    .map_err(|why| damaged(rel, "was not sealed", format!("the tree of the last seal: {why}")))?;
-                if frontier.root() != last.root {
-                    let why = format!(
-                        "the sealed part has another root: at size {} the seal has {}, and the entries have {}",
-                        last.size,
-                        last.root,
-                        frontier.root()
-                    );
-                    return Err(damaged(rel, "was not sealed", why));
-                }
-                frontier
-            }
+    pub fn from(rel: &Rel, segments: &'a Segments, tree: &'a Tree, last: Option<&StoredSeal>) -> Result<Self, Error> {
+        let mut grown = Self {
+            tree,
+            segments,
+            frontier: Frontier::new(),
+            ends: BTreeMap::new(),
+            subtrees: BTreeMap::new(),
+            edge: Vec::new(),
+            kept: None,
+            tile: Vec::new(),
         };
-        Ok(Self { tree, segments, last, frontier, subtrees: BTreeMap::new() })
+        if let Some(last) = last {
+            grown.begin(last).map_err(|why| match why {
+                NoNode::Damage(why) => damaged(rel, "was not sealed", why),
+                NoNode::Failed(error) => error,
+            })?;
+        }
+        Ok(grown)
+    }
+
+    /// The tree of the last seal: its root must be the seal's, and each chain must end in it where it is said to. A chain
+    /// that were said to be longer than it is in the tree would not; so, with the right sum, none is said to be shorter.
+    fn begin(&mut self, last: &StoredSeal) -> Result<(), NoNode> {
+        let (tree, segments) = (self.tree, self.segments);
+        let mut nodes = Nodes::of(tree, segments, last.size);
+        let no_node = |why: ProveError<NoNode>| match why {
+            ProveError::Source(why) => why,
+            other => NoNode::Damage(other.to_string()),
+        };
+        self.frontier = Frontier::load(last.size, |node| nodes.get(node)).map_err(no_node)?;
+        if self.frontier.root() != last.root {
+            return Err(NoNode::Damage(format!(
+                "the sealed part has another root: at size {} the seal has {}, and the entries have {}",
+                last.size,
+                last.root,
+                self.frontier.root()
+            )));
+        }
+        let ends = store::last_ranges(tree, last.size).map_err(NoNode::Failed)?;
+        let lines: u64 = ends.iter().map(|end| if end.chain == 0 { 1 } else { end.last_seq }).sum();
+        if lines != last.size {
+            let why = format!("what is remembered of the tree has {lines} lines, and the last seal has {}", last.size);
+            return Err(NoNode::Damage(why));
+        }
+        for end in ends {
+            context::check_for_interrupts();
+            let leaf = end.first_leaf + (end.last_seq - end.first_seq);
+            let proved = segments.hashes(&end, leaf, leaf + 1).map_err(NoNode::Damage).and_then(|hashes| {
+                let hash = hashes.first().copied().unwrap_or(Digest::new([0; 32]));
+                let path = merkle::prove_inclusion(leaf, last.size, |node| nodes.get(node)).map_err(no_node)?;
+                merkle::verify_inclusion(&merkle::leaf(&hash), leaf, last.size, &last.root, &path).map_err(|_| {
+                    let place = format!("segment {}, chain {}, seq {}", end.segment, end.chain, end.last_seq);
+                    NoNode::Damage(format!("{place} has the hash {hash}, which is not the one that was sealed"))
+                })?;
+                Ok(hash)
+            });
+            match proved {
+                Ok(hash) => {
+                    self.ends.insert((end.segment, end.chain), hash);
+                }
+                // Of segments that ended entries may have gone, while the log was not protected; none follows them.
+                Err(NoNode::Damage(_)) if !segments.is_current(end.segment) => {}
+                Err(why) => return Err(why),
+            }
+        }
+        self.begin_edge(last.size, &mut nodes)
+    }
+
+    fn begin_edge(&mut self, size: u64, nodes: &mut Nodes<'_>) -> Result<(), NoNode> {
+        let from = size - size % TILE;
+        self.edge = (from..size).map(|index| nodes.get(Node { level: 0, index })).collect::<Result<_, _>>()?;
+        if nodes.leaves_of_rows(from, size)?.iter().any(Option::is_none) {
+            self.kept = Some(from);
+        }
+        Ok(())
     }
 
     /// Adds the lines that were planned, up to this size.
@@ -144,7 +204,9 @@ impl<'a> Grown<'a> {
             };
             let before = match range.first_seq {
                 1 => header.hash(),
-                _ => self.sealed_before(rel, &range)?,
+                seq => *self.ends.get(&(range.segment, range.chain)).ok_or_else(|| {
+                    format!("{}: chain {}, seq {} is in no seal", rel.qualified(), range.chain, seq - 1)
+                })?,
             };
             self.lines(table, &range, before)?;
         }
@@ -174,37 +236,32 @@ impl<'a> Grown<'a> {
 
     fn append(&mut self, line: &Digest) -> Result<(), Damage> {
         let subtrees = &mut self.subtrees;
+        let leaf = merkle::leaf(line);
         self.frontier
-            .append_noting(merkle::leaf(line), |node, hash| {
+            .append_noting(leaf, |node, hash| {
                 if node.level > 0 && node.level % 8 == 0 {
                     subtrees.entry(node.level / 8).or_insert_with(|| (node.index, Vec::new())).1.push(*hash);
                 }
             })
-            .map(|_| ())
-            .map_err(|why| why.to_string())
+            .map_err(|why| why.to_string())?;
+        self.edge.push(leaf);
+        if self.edge.len() as u64 == TILE {
+            let full = std::mem::take(&mut self.edge);
+            if self.kept.is_some_and(|from| from + TILE == self.frontier.size()) {
+                self.tile = full;
+            }
+        }
+        Ok(())
     }
 
-    /// The hash of the entry before a range's first, which must be in the tree of the last seal.
-    fn sealed_before(&self, rel: &Rel, range: &Range) -> Result<Digest, Damage> {
-        let seq = range.first_seq - 1;
-        let at = || format!("{}: chain {}, seq {seq}", rel.qualified(), range.chain);
-        let known = store::range_of(self.tree, range.segment, range.chain, seq).map_err(|why| why.to_string())?;
-        let (known, last) = known.zip(self.last).ok_or_else(|| format!("{} is in no seal", at()))?;
-        let index = known.first_leaf + (seq - known.first_seq);
-        let hash = self.segments.hashes(&known, index, index + 1)?;
-        let hash = hash.first().copied().ok_or_else(|| format!("{} is missing", at()))?;
-        let mut nodes = Nodes::of(self.tree, self.segments, last.size);
-        let path = merkle::prove_inclusion(index, last.size, |node| nodes.get(node)).map_err(|why| why.to_string())?;
-        merkle::verify_inclusion(&merkle::leaf(&hash), index, last.size, &last.root, &path)
-            .map_err(|_| format!("{} has the hash {hash}, which is not the one that was sealed", at()))?;
-        Ok(hash)
-    }
-
-    /// Stores the subtrees that are complete now.
+    /// Stores the subtrees that are complete now, and the edge.
     pub fn store(&self) -> Result<(), Error> {
         for (level, (first, hashes)) in &self.subtrees {
             store::put_subtrees(self.tree, *level, *first, hashes)?;
         }
-        Ok(())
+        if let (Some(from), false) = (self.kept, self.tile.is_empty()) {
+            store::put_subtrees(self.tree, 0, from, &self.tile)?;
+        }
+        store::put_edge(self.tree, &self.edge)
     }
 }

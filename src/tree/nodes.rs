@@ -64,21 +64,48 @@ impl<'a> Nodes<'a> {
             return store::subtrees(self.tree, first.level / 8, first.index, count).map_err(NoNode::Failed);
         }
         let (from, to) = (first.index, first.index + count);
-        let mut hashes = Vec::with_capacity(nodes.len());
+        let mut leaves = self.leaves_of_rows(from, to)?;
+        if leaves.iter().any(Option::is_none) {
+            self.fill(from, to, &mut leaves).map_err(NoNode::Failed)?;
+        }
+        Ok(leaves)
+    }
+
+    /// The leaves `from` to `to`, as the rows have them; None where there is no row.
+    pub fn leaves_of_rows(&self, from: u64, to: u64) -> Result<Vec<Option<Digest>>, NoNode> {
+        let mut hashes = Vec::new();
         let mut next = from;
         for range in store::ranges(self.tree, from, to).map_err(NoNode::Failed)? {
             if range.first_leaf > next {
                 break;
             }
-            let of_lines = self.segments.hashes(&range, next, to).map_err(NoNode::Damage)?;
+            let end = to.min(range.end());
+            let of_lines = match self.segments.hashes_there(&range, next, end) {
+                Ok(hashes) => hashes,
+                // The table is not here any more.
+                Err(_) => vec![None; usize::try_from(end.saturating_sub(next)).unwrap_or(0)],
+            };
             next += of_lines.len() as u64;
-            hashes.extend(of_lines.iter().map(|hash| Some(merkle::leaf(hash))));
+            hashes.extend(of_lines.iter().map(|hash| hash.map(|hash| merkle::leaf(&hash))));
         }
         if next == to {
             Ok(hashes)
         } else {
             Err(NoNode::Damage(format!("what is remembered of the tree does not say which line is leaf {next}")))
         }
+    }
+
+    /// Leaves whose rows left the log, as far as they are remembered: to be believed only as far as they lead to a root.
+    fn fill(&self, from: u64, to: u64, leaves: &mut [Option<Digest>]) -> Result<(), Error> {
+        let stored = store::subtrees(self.tree, 0, from, to - from)?;
+        let edge = store::edge(self.tree)?;
+        let size = store::newest_seal(self.tree)?.map_or(0, |seal| seal.size);
+        let edge_from = size.saturating_sub(edge.len() as u64);
+        for (index, (leaf, stored)) in (from..).zip(leaves.iter_mut().zip(stored)) {
+            let at_edge = || index.checked_sub(edge_from).and_then(|i| edge.get(usize::try_from(i).ok()?).copied());
+            *leaf = leaf.or(stored).or_else(at_edge);
+        }
+        Ok(())
     }
 }
 

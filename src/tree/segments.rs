@@ -137,6 +137,12 @@ impl Segments {
         all
     }
 
+    /// Is it the newest segment of a table that is here? Its entries cannot leave it lawfully.
+    pub fn is_current(&self, segment: u32) -> bool {
+        let newer = |table| self.tables.range(segment + 1..).any(|(_, other)| *other == table);
+        self.table_of(segment).is_some_and(|table| !newer(table))
+    }
+
     /// The table of a segment.
     pub fn table_of(&self, segment: u32) -> Option<pg_sys::Oid> {
         self.tables.get(&segment).copied()

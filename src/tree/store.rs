@@ -6,6 +6,7 @@ use crate::pg::context::as_superuser;
 use crate::pg::spi;
 use notary_core::Digest;
 use notary_core::id::LogId;
+use notary_core::merkle::Frontier;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiHeapTupleData;
 use std::collections::BTreeMap;
@@ -184,7 +185,7 @@ pub fn put_ranges(tree: &Tree, ranges: &[Range]) -> Result<(), Error> {
     as_superuser(|| spi::run(sql, &args)).map(|_| ())
 }
 
-/// Hashes of subtrees of 256^level leaves: those numbered `first` to `first + count`, as far as they are stored.
+/// Hashes of subtrees of 256^level leaves (level 0: of leaves): those numbered `first` to `first + count`, as far as they are stored.
 pub fn subtrees(tree: &Tree, level: u8, first: u64, count: u64) -> Result<Vec<Option<Digest>>, Error> {
     let [log, incarnation] = args(tree);
     let sql = "SELECT first, hashes FROM notary.subtree WHERE log = $1 AND incarnation = $2::int4 AND level = $3::int2
@@ -291,11 +292,29 @@ pub fn seal_before(tree: &Tree, leaf: u64) -> Result<Option<StoredSeal>, Error> 
     Ok(found.into_iter().flatten().next())
 }
 
-/// Stores a seal, made now.
-pub fn put_seal(tree: &Tree, size: u64, root: &Digest, note: &str, keys: Vec<String>) -> Result<(), Error> {
+/// Stores a seal, made now, of the tree as far as it has grown.
+pub fn put_seal(tree: &Tree, frontier: &Frontier, note: &str, keys: Vec<String>) -> Result<(), Error> {
     let [log, incarnation] = args(tree);
     let sql = "INSERT INTO notary.seal_store (log, incarnation, size, root, sealed_at, note, keys)
                VALUES ($1, $2::int4, $3, $4, pg_catalog.clock_timestamp(), $5, $6)";
-    let args = [log, incarnation, signed(size).into(), root.as_bytes().to_vec().into(), note.into(), keys.into()];
+    let root = frontier.root().as_bytes().to_vec();
+    let args = [log, incarnation, signed(frontier.size()).into(), root.into(), note.into(), keys.into()];
     as_superuser(|| spi::run(sql, &args)).map(|_| ())
+}
+
+/// The hashes of the last leaves of the newest seal, those after the last full tile.
+pub fn edge(tree: &Tree) -> Result<Vec<Digest>, Error> {
+    let [log, incarnation] = args(tree);
+    let sql = "SELECT edge FROM notary.tree WHERE log = $1 AND incarnation = $2::int4";
+    let found = as_superuser(|| spi::kept_rows(sql, &[log, incarnation], |row| spi::get::<Vec<u8>>(row, 1)))?;
+    let bytes = found.into_iter().flatten().next().unwrap_or_default();
+    Ok(bytes.chunks_exact(32).filter_map(Digest::from_slice).collect())
+}
+
+/// Stores these hashes.
+pub fn put_edge(tree: &Tree, edge: &[Digest]) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let bytes: Vec<u8> = edge.iter().flat_map(|hash| hash.as_bytes().iter().copied()).collect();
+    let sql = "UPDATE notary.tree SET edge = $3 WHERE log = $1 AND incarnation = $2::int4";
+    as_superuser(|| spi::run(sql, &[log, incarnation, bytes.into()])).map(|_| ())
 }

@@ -90,7 +90,7 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
 
 /// What pg_depend does not say to belong to the extension can be dropped and changed like anybody's.
 fn members() -> Result<Vec<Finding>, Error> {
-    let rows = spi::rows(
+    let rows = catalog::rows(
         "SELECT what FROM (
              SELECT 'function notary.' || proname || '()', 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc
              WHERE pronamespace = 'notary'::regnamespace AND probin = '$libdir/pg_notary'

@@ -221,6 +221,11 @@ fn changes_while_not_protected_are_no_findings_of_the_seal() {
     );
     assert_found(&mut client, "audit", &[]);
     assert!(short(&notices(&mut client, "audit")).len() >= 3);
+    // The tree goes on, without the rows that are gone from its end.
+    assert_eq!(crate::size(&seal(&mut client, "audit")), 1003);
+    run(&mut client, "INSERT INTO audit VALUES (2)");
+    assert_eq!(crate::size(&seal(&mut client, "audit")), 1004);
+    assert_found(&mut client, "audit", &[]);
 }
 
 #[test]

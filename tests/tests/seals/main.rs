@@ -2,6 +2,7 @@
 //! who rewrites everything is convicted by.
 
 mod comparing;
+mod daily;
 mod exporting;
 mod keys;
 mod load;
