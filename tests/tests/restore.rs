@@ -446,3 +446,52 @@ fn a_view_under_the_name_of_a_log_that_was_left_out_is_not_that_log() {
         "public.audit is not a log"
     );
 }
+
+/// What may be done to logs, one after the other, each followed by a check of all.
+#[track_caller]
+fn goes_through_all_that_is_lawful(copy: &Database<'_>) {
+    for step in [
+        "CREATE TABLE parts_d PARTITION OF parts FOR VALUES IN ('d'); INSERT INTO parts VALUES (1, 'd')",
+        "ALTER TABLE zzz.late RENAME TO later; VACUUM FULL zzz.later; INSERT INTO zzz.later (id) VALUES (2)",
+        "SELECT notary.unprotect('zzz.later', 'why'); UPDATE zzz.later SET t = 'corrected' WHERE id = 3; SELECT notary.protect('zzz.later')",
+        "SELECT notary.unprotect('parts', 'retention'); ALTER TABLE parts DETACH PARTITION parts_c; DROP TABLE parts_a; SELECT notary.protect('parts')",
+        "INSERT INTO parts VALUES (2, 'd'); CREATE TABLE parts_e PARTITION OF parts FOR VALUES IN ('e'); INSERT INTO parts VALUES (1, 'e')",
+        "SELECT notary.unprotect('parts', 'back'); ALTER TABLE parts ATTACH PARTITION parts_c FOR VALUES IN ('c'); SELECT notary.protect('parts')",
+        "INSERT INTO parts VALUES (2, 'c')",
+        "SELECT notary.unprotect('parts', 'apart'); ALTER TABLE parts DETACH PARTITION parts_c; SELECT notary.protect('parts')",
+        "SELECT notary.unprotect('zzz.later', 'why'); DELETE FROM zzz.later; SELECT notary.protect('zzz.later')",
+        "SELECT notary.unprotect('zzz.later', 'why'); INSERT INTO zzz.later (id) VALUES (4); SELECT notary.protect('zzz.later')",
+    ] {
+        copy.psql(step).ok();
+        assert_intact(copy);
+    }
+}
+
+#[test]
+fn copies_of_all_kinds_go_through_all_that_is_lawful() {
+    let db = source();
+    // With and without the journal and the extension's memory.
+    for args in [
+        &[][..],
+        &["-T", "notary.journal"],
+        &["-t", "parts*", "-t", "zzz.late"],
+        &["-t", "parts*", "-t", "zzz.late", "-t", "notary.journal"],
+    ] {
+        let copy = if args.contains(&"-t") { fresh_db("lawful") } else { shared().bare_db("lawful") };
+        if args.contains(&"-t") {
+            copy.psql("CREATE SCHEMA zzz").ok();
+        }
+        let dump = dump(&db, &[&["-Fc"][..], args].concat());
+        shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
+        goes_through_all_that_is_lawful(&copy);
+    }
+    let copy = shared().bare_db("lawful_template");
+    shared()
+        .psql(
+            "postgres",
+            &format!("DROP DATABASE \"{0}\"; CREATE DATABASE \"{0}\" TEMPLATE \"{1}\"", copy.name(), db.name()),
+        )
+        .ok();
+    goes_through_all_that_is_lawful(&copy);
+    goes_through_all_that_is_lawful(&db);
+}
