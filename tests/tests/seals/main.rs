@@ -3,6 +3,7 @@
 
 mod comparing;
 mod exporting;
+mod independent;
 mod keys;
 mod load;
 mod proofs;
