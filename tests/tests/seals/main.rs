@@ -3,6 +3,7 @@
 
 mod comparing;
 mod exporting;
+mod fuzzing;
 mod independent;
 mod keys;
 mod load;

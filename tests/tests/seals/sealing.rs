@@ -31,7 +31,7 @@ fn nothing_new_gives_the_last_seal_again() {
     let mut client = db.client();
     let note = seal(&mut client, "audit");
     assert_eq!(seal(&mut client, "audit"), note);
-    assert_eq!(texts(&mut db.client(), "CALL notary.seal('audit', 'whatever')"), [note.clone()]);
+    assert_eq!(texts(&mut db.client(), "CALL notary.seal('audit', 'whatever')"), std::slice::from_ref(&note));
     // The protocol of prepared statements.
     let row = client.query_one("CALL notary.seal('audit')", &[]).unwrap();
     assert_eq!(row.get::<_, String>(0), note);
