@@ -29,7 +29,7 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
-    regress-accept soak fuzz clean
+    regress-accept bench-seals soak fuzz clean
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -76,9 +76,13 @@ regress: stage ## What psql and isolationtester show, against the expected files
 regress-accept: stage ## Write down what they show now as expected; look at the diff before you commit it
 	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests $(GOLDEN)
 
-soak: setup stage ## Random work and random tampering for SOAK_SECONDS=3600
+bench-seals: setup-build stage ## What seals, proofs and exports cost, in some minutes and 5 GB
+	@$(ENV); tests/bench_seals.sh
+
+soak: setup stage ## Random work, random tampering and seals under load, each for SOAK_SECONDS=3600
 	@tests/stage.sh omitting
 	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test random_work --test random_tampering -- --nocapture
+	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test seals -- --nocapture load
 
 fuzz: ## Mutated texts into every parser of the core for FUZZ_SECONDS=600; `make test` does so for seconds
 	NOTARY_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --profile fuzz -p notary-core --test fuzz -- --nocapture

@@ -2,6 +2,7 @@
 
 use crate::error::Error;
 use crate::pg::{catalog_scan, context, spi};
+use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
@@ -59,14 +60,15 @@ pub fn exists() -> Result<bool, Error> {
 
 /// Makes the journal's table. Not a member of the extension: pg_dump must treat it as the ordinary table it is.
 pub fn create() -> Result<(), Error> {
-    context::as_superuser(|| {
+    let commands = || {
         for command in include_str!("../sql/journal_table.sql").split_inclusive(";\n") {
             if !command.trim().is_empty() {
                 spi::run(command, &[])?;
             }
         }
         Ok(())
-    })
+    };
+    context::as_superuser(|| context::with_plain_storage(commands))
 }
 
 /// Writes an entry.
@@ -89,14 +91,39 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
         pgrx::JsonB(details).into(),
     ];
     let _writing = Writing::begin();
-    context::as_superuser(|| {
+    let written = context::as_superuser(|| {
         spi::run(
-            "INSERT INTO notary.journal (action, log, segment, relation, session_role, role, reason, details)
-             VALUES ($1, $2::pg_catalog.uuid, $3, $4, $5, $6, $7, $8)",
+            // No column's default is asked: those can be altered.
+            "INSERT INTO notary.journal (at, action, log, segment, relation, session_role, role, reason, details)
+             VALUES (pg_catalog.clock_timestamp(), $1, $2::pg_catalog.uuid, $3, $4, $5, $6, $7, $8)",
             &args,
         )
-    })
-    .map(|_| ())
+    })?;
+    if written == 1 { Ok(()) } else { Err(swallowed()) }
+}
+
+/// The error for an entry that did not land: what is done to logs is not done unseen.
+fn swallowed() -> Error {
+    Error::Installation {
+        message: "nothing could be written to notary.journal".into(),
+        detail: "Something on the table swallows its rows, so that nothing is done that must be written to it.".into(),
+        hint: "SELECT * FROM notary.findings('notary.journal') says what does not belong there.".into(),
+    }
+}
+
+/// SQL for what an entry under this name says in `last_segment`; NULL where that is no number, which is no reason to fail.
+pub fn last_segment(entry: &str) -> String {
+    format!(
+        "CASE WHEN {entry}.details ->> 'last_segment' ~ '^[0-9]{{1,10}}$' THEN ({entry}.details ->> 'last_segment')::int8 END"
+    )
+}
+
+/// Has an entry been made in this very database? Then it is no copy any more that its rows are still to come to.
+pub fn is_begun() -> Result<bool, Error> {
+    let here = database()?;
+    let sql = "SELECT EXISTS (SELECT FROM notary.journal WHERE details OPERATOR(pg_catalog.->>) 'database' OPERATOR(pg_catalog.=) $1)";
+    let found = context::as_superuser(|| spi::rows(sql, &[here.as_str().into()], |row| spi::get::<bool>(row, 1)))?;
+    Ok(found.into_iter().flatten().next().unwrap_or(false))
 }
 
 thread_local! {
@@ -112,6 +139,11 @@ pub fn must_be_writable(call: &'static str) -> Result<(), Error> {
 /// Is it the journal's table, by the name that it had before the command under way?
 pub fn is_table(relid: pg_sys::Oid) -> bool {
     catalog_scan::qualified(relid) == "notary.journal"
+}
+
+/// Does a segment's header say that it is the journal's?
+pub fn is_header(header: &Header) -> bool {
+    header.schema == "notary" && header.table == "journal"
 }
 
 /// Is pg_notary itself writing an entry now? Nobody else may: what the journal says excuses changes.

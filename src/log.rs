@@ -9,11 +9,11 @@
 use crate::error::Error;
 use crate::pg::relation::{Rel, Trigger};
 use crate::pg::types::PinnedSettings;
-use crate::pg::{compat, spi, trigger};
+use crate::pg::{catalog, catalog_scan, compat, spi, trigger};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The trigger that chains rows. Triggers fire in the order of their names' bytes: this one must be last.
 pub const APPEND_TRIGGER: &str = "~notary_append";
@@ -31,10 +31,39 @@ pub struct Functions {
     pub refuse: pg_sys::Oid,
 }
 
+thread_local! {
+    /// Functions that were found to belong to the extension. It drops them with itself, and OIDs do not come back.
+    static OURS: Cell<Option<Functions>> = const { Cell::new(None) };
+}
+
 impl Functions {
-    /// Looks them up; None while the extension is being created or dropped, or was damaged.
+    /// Looks them up; None while the extension is being created or dropped, or was damaged, and where it is not in this
+    /// database: anybody may make functions of these names there.
     pub fn find() -> Option<Self> {
-        Some(Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? })
+        let found = Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? };
+        if OURS.get() == Some(found) {
+            return Some(found);
+        }
+        let extension = catalog_scan::extension(c"pg_notary")?;
+        let is_ours = |function| catalog_scan::is_member(pg_sys::ProcedureRelationId, function, extension);
+        (is_ours(found.append) && is_ours(found.refuse)).then(|| {
+            OURS.set(Some(found));
+            found
+        })
+    }
+
+    /// Is it one of them?
+    pub fn has(&self, function: pg_sys::Oid) -> bool {
+        function == self.append || function == self.refuse
+    }
+
+    /// The names of the triggers that call the function.
+    pub fn triggers_of(&self, function: pg_sys::Oid) -> &'static [&'static str] {
+        match function {
+            _ if function == self.append => &[APPEND_TRIGGER],
+            _ if function == self.refuse => &[KEEP_TRIGGER, BLOCK_TRIGGER],
+            _ => &[],
+        }
     }
 }
 
@@ -159,17 +188,28 @@ pub fn noted_partitions() -> Option<Vec<pg_sys::Oid>> {
 
 /// The append trigger among a table's triggers.
 pub fn append_trigger<'a>(triggers: &'a [Trigger], functions: &Functions) -> Option<&'a Trigger> {
-    triggers.iter().find(|t| t.function == functions.append)
+    calling(triggers, functions.append, APPEND_TRIGGER)
+}
+
+/// The trigger that calls a function of ours: the one of our name, should there be others.
+fn calling<'a>(triggers: &'a [Trigger], function: pg_sys::Oid, name: &str) -> Option<&'a Trigger> {
+    let all = || triggers.iter().filter(|t| t.function == function);
+    all().find(|t| t.name == name).or_else(|| all().next())
 }
 
 /// Is the relation part of a log: does it carry any trigger of ours, enabled or not, whole or damaged?
 pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
-    rel.triggers().iter().any(|t| t.function == functions.append || t.function == functions.refuse)
+    rel.triggers().iter().any(|t| functions.has(t.function))
 }
 
 /// What the relation's triggers say, or None for a table that is no log.
 pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
     mark_by(rel, &rel.triggers(), functions)
+}
+
+/// The same by the catalog as it is now, also where pg_class denies the triggers.
+pub fn mark_in_catalog(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
+    mark_by(rel, &catalog::triggers(rel.oid())?, functions)
 }
 
 /// The same by triggers that were read otherwise.
@@ -179,7 +219,7 @@ pub fn mark_by(rel: &Rel, triggers: &[Trigger], functions: &Functions) -> Result
             .map(|s| Some(Mark::Segment(s)))
             .map_err(|why| Error::BadTrigger { table: rel.qualified(), why });
     }
-    let Some(block) = triggers.iter().find(|t| t.function == functions.refuse) else {
+    let Some(block) = calling(triggers, functions.refuse, BLOCK_TRIGGER) else {
         return Ok(None);
     };
     if !rel.is_partitioned() {
@@ -202,17 +242,20 @@ pub fn root(rel: &Rel) -> pg_sys::Oid {
     if !rel.is_partition() {
         return rel.oid();
     }
-    compat::partition_ancestors(rel.oid()).last().copied().unwrap_or_else(|| rel.oid())
+    let above = compat::partition_ancestors(rel.oid());
+    // pg_inherits can be edited to name what is not there.
+    above.into_iter().rev().find(|oid| catalog_scan::kind(*oid) != 0).unwrap_or_else(|| rel.oid())
 }
 
 /// The table in this database that carries triggers of `log`: the top of its partition tree.
 pub fn table_of(log: LogId, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
     let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2)";
     let tables =
-        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+        catalog::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
     for relid in tables.into_iter().flatten() {
         let Some(rel) = Rel::try_open(relid, pg_sys::AccessShareLock) else { continue };
-        let found = match mark(&rel, functions) {
+        // Not by the relcache, which believes pg_class when that denies the triggers.
+        let found = match mark_in_catalog(&rel, functions) {
             Ok(Some(Mark::Segment(segment))) => segment.log() == log,
             Ok(Some(Mark::Partitioned { log: other, .. })) => other == log,
             Ok(None) | Err(_) => false,
@@ -236,27 +279,72 @@ pub fn leaves(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
 
 /// Which rows go into a partition: for itself and every table above it up to the top, the parent's key and its own
 /// bounds, as text that does not depend on the session. Empty for a table that is no partition.
+///
+/// Of a collation that users made only whether it is the column's own is said: it can be renamed.
 pub fn bounds(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    bounds_text(
+        relid,
+        "CASE WHEN l.collnamespace = 'pg_catalog'::pg_catalog.regnamespace THEN l.collname::text
+              WHEN k.coll = a.attcollation THEN 'own collation' WHEN k.coll <> 0::oid THEN 'another collation' END",
+    )
+}
+
+/// The same as journals had it at first: collations that came with `initdb` were told by their OIDs. Those that were
+/// imported later have other OIDs, and after a restore they may be among the first.
+pub fn bounds_by_oid(relid: pg_sys::Oid) -> Result<Vec<String>, Error> {
+    bounds_text(relid, "CASE WHEN l.oid < 16384::oid THEN l.collname END")
+}
+
+fn bounds_text(relid: pg_sys::Oid, collation: &str) -> Result<Vec<String>, Error> {
     let _pins = PinnedSettings::pin();
-    let sql = "WITH RECURSIVE up (child, parent, level) AS (
-                   SELECT inhrelid, inhparent, 0 FROM pg_catalog.pg_inherits WHERE inhrelid = $1
-                   UNION ALL
-                   SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
-               SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
-                   (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', coalesce(a.attname::text, 'expression'), l.collname, o.opcname),
-                           ', ' ORDER BY k.n)
-                    FROM ROWS FROM (pg_catalog.unnest(p.partattrs::int2[]), pg_catalog.unnest(p.partcollation::oid[]),
-                                    pg_catalog.unnest(p.partclass::oid[])) WITH ORDINALITY AS k (num, coll, class, n)
-                    LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0
-                    -- Those of users can be renamed.
-                    LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = k.coll AND l.oid < 16384::oid
-                    LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.oid < 16384::oid),
-                   CASE WHEN c.relpartbound IS NULL THEN 'without bounds'
-                        -- Of an expression's type nothing is guarded: its text may come to read otherwise.
-                        WHEN 0 = ANY (p.partattrs::int2[]) THEN 'by an expression'
-                        ELSE pg_catalog.pg_get_expr(c.relpartbound, c.oid) END)
-               FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
-               LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
-               WHERE c.relispartition ORDER BY level";
-    Ok(spi::rows(sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
+    let sql = format!(
+        "WITH RECURSIVE up (child, parent, level) AS (
+             SELECT inhrelid, inhparent, 0 FROM pg_catalog.pg_inherits WHERE inhrelid = $1
+             UNION ALL
+             SELECT i.inhrelid, i.inhparent, level + 1 FROM up JOIN pg_catalog.pg_inherits AS i ON i.inhrelid = up.parent)
+         SELECT pg_catalog.concat_ws(' ', CASE p.partstrat WHEN 'l' THEN 'LIST' WHEN 'r' THEN 'RANGE' ELSE p.partstrat::text END,
+             (SELECT pg_catalog.string_agg(pg_catalog.concat_ws(' ', coalesce(a.attname::text, 'expression'), {collation}, o.opcname),
+                     ', ' ORDER BY k.n)
+              FROM ROWS FROM (pg_catalog.unnest(p.partattrs::int2[]), pg_catalog.unnest(p.partcollation::oid[]),
+                              pg_catalog.unnest(p.partclass::oid[])) WITH ORDINALITY AS k (num, coll, class, n)
+              LEFT JOIN pg_catalog.pg_attribute AS a ON a.attrelid = p.partrelid AND a.attnum = k.num AND k.num > 0
+              LEFT JOIN pg_catalog.pg_collation AS l ON l.oid = k.coll
+              -- Those of users can be renamed; that for hashing has the name of that for ordering.
+              LEFT JOIN pg_catalog.pg_opclass AS o ON o.oid = k.class AND o.oid < 16384::oid
+                  AND o.opcmethod = (SELECT oid FROM pg_catalog.pg_am WHERE amname = 'btree')),
+             CASE WHEN c.relpartbound IS NULL THEN 'without bounds'
+                  -- Of an expression's type nothing is guarded: its text may come to read otherwise.
+                  WHEN 0 = ANY (p.partattrs::int2[]) THEN 'by an expression'
+                  ELSE pg_catalog.pg_get_expr(c.relpartbound, c.oid) END)
+         FROM up JOIN pg_catalog.pg_class AS c ON c.oid = up.child
+         LEFT JOIN pg_catalog.pg_partitioned_table AS p ON p.partrelid = up.parent
+         WHERE c.relispartition ORDER BY level"
+    );
+    Ok(catalog::rows(&sql, &[relid.into()], |row| spi::get::<String>(row, 1))?.into_iter().flatten().collect())
+}
+
+/// Does an expression, as the catalogs store it, call a function or an operator that did not come with PostgreSQL?
+///
+/// What CHECK constraints say decides which partitions a query looks at, with such functions inlined as they are by then.
+/// So none of these may stand in one on a partitioned log; not even in one that is NOT VALID, since new partitions inherit
+/// it as valid.
+pub fn calls_foreign_code(expression: &str) -> bool {
+    let words: Vec<_> = expression.split_ascii_whitespace().collect();
+    words.windows(2).any(|pair| {
+        matches!(pair[0], ":funcid" | ":opfuncid" | ":opno")
+            && pair[1].parse::<u32>().is_ok_and(|oid| oid >= pg_sys::FirstNormalObjectId)
+    })
+}
+
+/// The first CHECK constraint of a partition, or of a table with partitions, that calls such code.
+pub fn foreign_check(rel: &Rel) -> Result<Option<String>, Error> {
+    if !rel.is_partition() && !rel.is_partitioned() {
+        return Ok(None);
+    }
+    let sql = "SELECT conname::text, conbin::text FROM pg_catalog.pg_constraint
+               WHERE conrelid = $1 AND contype = 'c' ORDER BY conname";
+    let checks = catalog::rows(sql, &[rel.oid().into()], |row| {
+        Ok((spi::get::<String>(row, 1)?.unwrap_or_default(), spi::get::<String>(row, 2)?.unwrap_or_default()))
+    })?;
+    Ok(checks.into_iter().find(|(_, expression)| calls_foreign_code(expression)).map(|(name, _)| name))
 }

@@ -254,6 +254,86 @@ findings() {
     sed -n 1p <<<"$said" | refusal
 }
 
+# ---- seals ----
+
+auditor=
+verifier=$NOTARY_TARGET/release/notary-verify
+
+# Shows what somebody outside of the database types.
+outside() { printf '  %s%s$%s %s\n' "$dim" "auditor" "$plain" "$1"; }
+
+seal() {
+    auditor=$home/auditor
+    mkdir "$auditor"
+    psql_as postgres -c "ALTER DATABASE shop SET notary.origin = 'db.example.com'" \
+        -c "ALTER DATABASE shop SET notary.signing_key_file = 'demo.key'"
+    psql_as app -c "CREATE TABLE payments (id int, amount numeric, who text)" -c "SET client_min_messages = warning" \
+        -c "\\o /dev/null" -c "SELECT notary.protect('payments')" \
+        -c "INSERT INTO payments SELECT i, i * 9.5, 'customer ' || i % 40 FROM generate_series(1, 1000) AS i"
+    typed postgres "SELECT * FROM notary.generate_key();"
+    psql_as postgres -A -t -c "SELECT verifier_key FROM notary.generate_key() WHERE log = 'payments'::regclass" >"$auditor/keys"
+    say "A log of payments has 1,000 entries. Its verifier key goes to an auditor, by another way."
+    typed app "CALL notary.seal('payments');"
+    # psql ends a value with a newline of its own.
+    psql_as app -A -t -c "CALL notary.seal('payments')" | sed '$d' >"$auditor/note"
+    indent <"$auditor/note"
+    [[ $(wc -l <"$auditor/note") -eq 5 ]] || fail "the seal is no signed note: $(cat "$auditor/note")"
+    say "The note leaves the machine, and with it go proof files to whoever asks for one."
+    typed app "SELECT notary.proof(tableoid, notary_chain, notary_seq) FROM payments WHERE id = 417;"
+    psql_as app -A -t -c "SELECT notary.proof(tableoid, notary_chain, notary_seq) FROM payments WHERE id = 417" |
+        sed '$d' >"$auditor/417.proof"
+    psql_as app -c "\\o /dev/null" -c "INSERT INTO payments VALUES (1001, 12, 'customer 1')"
+}
+
+# Changes payment 417, computes its hash and all later ones of the chain anew, and removes the seals.
+REWRITE="DO \$\$
+DECLARE s bigint; h bytea; before bytea;
+BEGIN
+    UPDATE payments SET amount = 1 WHERE id = 417;
+    FOR s IN SELECT notary_seq FROM payments WHERE notary_seq >= 417 ORDER BY 1 LOOP
+        IF before IS NOT NULL THEN UPDATE payments SET notary_prev = before WHERE notary_seq = s; END IF;
+        h := sha256(convert_to(notary.line('payments', 1, s), 'UTF8'));
+        UPDATE payments SET notary_hash = h WHERE notary_seq = s;
+        before := h;
+    END LOOP;
+    DELETE FROM notary.seal_store;
+END\$\$"
+
+convict() {
+    local off="UPDATE pg_trigger SET tgenabled = 'D' WHERE tgrelid = 'payments'::regclass"
+    say "He has learned: he changes payment 417, computes its hash and all later ones of the chain anew,"
+    say "and deletes the seals in the database. Nothing in it shows what he did:"
+    psql_as postgres -c "$off"
+    psql_as postgres -c "$REWRITE"
+    psql_as postgres -c "${off/\'D\'/\'A\'}"
+    typed app "SELECT intact, findings FROM notary.verify('payments');"
+    psql_as app -c "SELECT intact, findings FROM notary.verify('payments')" -P footer=off | sed '/^$/d' | indent
+    expect "verify of the chain alone" "t|0" "$(ask "SELECT intact, findings FROM notary.verify('payments')")"
+    say "The auditor hands in the note that he kept:"
+    typed app "SELECT problem, chain, seq, detail FROM notary.findings('payments', note => …);"
+    local found
+    found=$(psql_as app -A -t -F ' ' -v note="$(cat "$auditor/note")" <<<"SELECT problem, chain, seq, detail FROM notary.findings('payments', note => :'note' || E'\n')")
+    [[ $found == "rewritten 1 256 "* && $(wc -l <<<"$found") -eq 1 ]] || fail "the note did not convict him: $found"
+    printf '%s\n' "$red$found$plain" | indent
+    good "convicted: the note of size 1,001 commits to other entries from 256 on, in blocks of 256"
+}
+
+prove() {
+    say "The auditor has the key, the note and the file 417.proof, and no database:"
+    outside "notary-verify proof --keys keys --show-line 417.proof"
+    (cd "$auditor" && "$verifier" proof --keys keys --show-line 417.proof) >"$home/proved" 2>&1 || fail "the proof: $(cat "$home/proved")"
+    indent <"$home/proved"
+    grep -q '"id":417,' "$home/proved" || fail "the proof does not show the entry: $(cat "$home/proved")"
+    # A proof that was tampered with.
+    sed 's/^index 417$/index 418/' "$auditor/417.proof" >"$auditor/forged.proof"
+    outside "notary-verify proof --keys keys forged.proof"
+    local status=0
+    (cd "$auditor" && "$verifier" proof --keys keys forged.proof) >"$home/proved" 2>&1 || status=$?
+    expect "the exit code for a forged proof" 1 "$status"
+    sed "s/.*/$red&$plain/" "$home/proved" | indent
+    good "proved: payment 417 stood in the log when the note was made; a forged proof is refused"
+}
+
 start_server
 printf '%spg_notary on PostgreSQL %s%s: a throw-away server, gone when this ends\n' "$bold" "${version%% *}" "$plain"
 heading "1. A table of events, as an application has it"
@@ -271,6 +351,12 @@ heading "6. A superuser goes round the guard"
 forge
 heading "7. What verification says of that"
 findings
+heading "8. A seal leaves the machine"
+seal
+heading "9. A superuser computes everything anew"
+convict
+heading "10. One entry, proved to somebody who has no database"
+prove
 heading "Next"
 say "make install PG_CONFIG=/path/to/pg_config     puts it into your server; then, in psql:"
 say "CREATE EXTENSION pg_notary;"

@@ -67,6 +67,8 @@ put_extension() {
     # shellcheck disable=SC2086
     cargo pgrx package --pg-config "$PG_CONFIG" --out-dir "$NOTARY_STAGE/root" $PG_FEATURES 9>&-
     chmod -R go+rX "$NOTARY_STAGE/root"
+    # What auditors use, for the demo.
+    cargo build --release -p notary-core --bin notary-verify 9>&-
     # As it was before the build: what was edited meanwhile is built next time.
     echo "$now" >"$NOTARY_STAGE/extension"
 }

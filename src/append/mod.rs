@@ -20,7 +20,7 @@ use crate::pg::{context, inval};
 use notary_core::digest::Digest;
 use notary_core::line::{self, Place};
 use pgrx::pg_sys;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// What is kept from call to call to save allocations.
 #[derive(Default)]
@@ -76,6 +76,9 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
     let mut plan = plan.borrow_mut();
     if let Some(index) = plan.columns.all().into_iter().find(|i| !row.nulls()[*i]) {
         if context::replica_role() || (gucs::restore() && context::superuser()) {
+            if plan.journal && journal_is_begun()? {
+                return Err(not_by_hand(row));
+            }
             // The row may be any entry of any chain: what is remembered of this table's chains is void.
             heads::forget(row.table_oid());
             return Ok(Outcome::Kept);
@@ -83,12 +86,7 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
         return Err(Error::ValuesSupplied { table: row.table().qualified(), column: plan.column_name(index) });
     }
     if plan.journal && !journal::is_writing() {
-        return Err(Error::Refused {
-            attempt: "INSERT".into(),
-            log: row.table().qualified(),
-            detail: "Only pg_notary writes its journal, in the transaction of what it tells.".into(),
-            hint: String::new(),
-        });
+        return Err(not_by_hand(row));
     }
     let next = heads::next(&plan, row)?;
     let time = context::clock();
@@ -109,4 +107,30 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
     row.set_bytes(columns.hash, hash.as_bytes());
     heads::on_its_way(&plan, row, next, hash);
     Ok(Outcome::Chained)
+}
+
+/// The refusal to write an entry of the journal.
+fn not_by_hand(row: &Insert) -> Error {
+    Error::Refused {
+        attempt: "INSERT".into(),
+        log: row.table().qualified(),
+        detail: "Only pg_notary writes its journal, in the transaction of what it tells.".into(),
+        hint: String::new(),
+    }
+}
+
+/// Is the journal one that goes on here, and no copy whose rows are being loaded? Those were all made in another
+/// database. Looked up once in a transaction: a load brings many rows.
+fn journal_is_begun() -> Result<bool, Error> {
+    thread_local! {
+        static ASKED: Cell<(u32, bool)> = const { Cell::new((0, false)) };
+    }
+    let current = context::transaction();
+    let (asked, begun) = ASKED.get();
+    if current != 0 && asked == current {
+        return Ok(begun);
+    }
+    let begun = journal::is_begun()?;
+    ASKED.set((current, begun));
+    Ok(begun)
 }

@@ -77,11 +77,15 @@ impl FromStr for Digest {
         if text.len() != 64 {
             return Err(NotADigest);
         }
+        let mut all = 0;
         for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-            // A chunk has exactly 2 bytes.
-            *byte = nibble(pair[0]).ok_or(NotADigest)? << 4 | nibble(pair[1]).ok_or(NotADigest)?;
+            // A chunk has exactly 2 bytes, and the table has a place for each.
+            let (high, low) = (NIBBLES[usize::from(pair[0])], NIBBLES[usize::from(pair[1])]);
+            all |= high | low;
+            *byte = high << 4 | low;
         }
-        Ok(Self(bytes))
+        // A digit has no bit above the fourth.
+        if all < 16 { Ok(Self(bytes)) } else { Err(NotADigest) }
     }
 }
 
@@ -107,6 +111,19 @@ pub(crate) const fn nibble(digit: u8) -> Option<u8> {
         _ => None,
     }
 }
+
+/// The values of all bytes as hex digits, [`NO_DIGIT`] for what is none: a line has at least 64 to look up.
+const NIBBLES: [u8; 256] = {
+    let mut values = [NO_DIGIT; 256];
+    let mut value = 0_u8;
+    while value < 16 {
+        values[HEX[value as usize] as usize] = value;
+        value += 1;
+    }
+    values
+};
+
+const NO_DIGIT: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {

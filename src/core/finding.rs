@@ -65,7 +65,7 @@ pub struct Finding {
     pub chain: Option<i64>,
     /// The entry, or the first of a missing range.
     pub seq: Option<i64>,
-    /// The last entry of a missing range.
+    /// The last entry of a range that is missing, or that was put behind the end of a chain.
     pub to_seq: Option<i64>,
     /// The hash recomputed from the row that the finding is about, where there is one.
     pub found: Option<Digest>,

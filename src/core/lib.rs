@@ -17,6 +17,7 @@
 //! | [`key`], [`secret`] | keys that verify and keys that sign |
 //! | [`seal`] | a checkpoint with or without signatures |
 //! | [`proof`], [`consistency`] | the files that an outsider checks |
+//! | [`export`] | all lines of a log in the order of its tree, checked one at a time |
 //! | [`tile`] | the tree and its leaves as static files |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
@@ -29,6 +30,7 @@ pub mod chain;
 pub mod checkpoint;
 pub mod consistency;
 pub mod digest;
+pub mod export;
 pub mod finding;
 pub mod header;
 pub mod id;

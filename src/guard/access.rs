@@ -46,7 +46,10 @@ fn rule(access: Access) -> Result<(), Error> {
             ours::columns_changed(object, f)?;
             columns::default_made(object, column, f)
         },
-        (class::CONSTRAINT, Deed::Created) => &|f| relations::constraint_made(object, f),
+        (class::CONSTRAINT, Deed::Created) => &|f| {
+            relations::constraint_made(object, f)?;
+            relations::check_made(object, f)
+        },
         (class::REWRITE, Deed::Created) => &|f| relations::rule_made(object, f),
         (class::INHERITS, Deed::Altered) => &|f| relations::inheritance(object, other, f),
         (TRIGGER, Deed::Created) => &|f| {

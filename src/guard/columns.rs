@@ -103,6 +103,12 @@ pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(
             "Use a listed type, for example text; the README's page \"Types\" has the list.",
         );
     }
+    if types::is_temporary(new.type_oid, new.collation) {
+        return no(
+            "Its type or its collation is temporary: the column would have to go when the session ends.",
+            "Use a permanent type and collation.",
+        );
+    }
     if domain_fills_in(new.type_oid) {
         return no(
             "Its domain has a default or is NOT NULL: old entries would read a value that no line holds.",

@@ -16,6 +16,8 @@ pub struct Trigger {
     pub function: pg_sys::Oid,
     pub enabled: u8,
     pub kind: u32,
+    /// PostgreSQL made it itself, for a constraint.
+    pub internal: bool,
     version: u64,
 }
 
@@ -28,6 +30,7 @@ impl Trigger {
             function: row.oid("tgfoid"),
             enabled: row.letter("tgenabled"),
             kind: u32::try_from(row.number("tgtype")).unwrap_or(0),
+            internal: row.is("tgisinternal"),
             version: row.version(),
         }
     }
@@ -39,7 +42,7 @@ impl Trigger {
 
     /// Does it call a function of ours?
     pub fn is_ours(&self, functions: &Functions) -> bool {
-        self.function == functions.append || self.function == functions.refuse
+        functions.has(self.function)
     }
 
     /// Would it run after the append trigger, where it could change a row that is hashed already?
@@ -67,19 +70,16 @@ pub fn is_log(relid: pg_sys::Oid, functions: &Functions) -> bool {
     catalog_scan::has_triggers(relid) && triggers(relid, View::Before).iter().any(|t| t.is_ours(functions))
 }
 
-/// Any log of this database, `notary.journal` only if there is no other.
+/// Any log of this database, `notary.journal` only if there is no other. By pg_trigger itself, all of which is read:
+/// what pg_depend says of triggers can be gone. Asked only for the few commands that touch pg_notary's own objects.
 pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
     let mut found = None;
     for function in [functions.append, functions.refuse] {
-        for trigger in needed_by(pg_sys::ProcedureRelationId, function, View::Before) {
-            if trigger.class != pg_sys::TriggerRelationId {
-                continue;
-            }
-            let Some(trigger) = self::trigger(trigger.object, View::Before) else {
-                continue;
-            };
-            found = Some(trigger.table);
-            if !journal::is_table(trigger.table) {
+        for table in catalog_scan::rows(&catalog_scan::TRIGGERS_CALLING, &[function.into()], View::Before, |row| {
+            row.oid("tgrelid")
+        }) {
+            found = Some(table);
+            if !journal::is_table(table) {
                 return found;
             }
         }
@@ -124,13 +124,7 @@ pub fn log_using(type_oid: pg_sys::Oid, functions: &Functions) -> Option<pg_sys:
 
 /// pg_notary's own extension, if the object belongs to it.
 pub fn is_our_member(class: pg_sys::Oid, object: pg_sys::Oid) -> bool {
-    let Some(extension) = our_extension() else {
-        return false;
-    };
-    catalog_scan::rows(&catalog_scan::NEEDS, &[Key::Oid(class), Key::Oid(object)], View::Before, |row| {
-        row.letter("deptype") == b'e' && row.oid("refobjid") == extension
-    })
-    .contains(&true)
+    our_extension().is_some_and(|extension| catalog_scan::is_member(class, object, extension))
 }
 
 /// The extension's OID.

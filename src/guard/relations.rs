@@ -5,6 +5,7 @@ use crate::error::Error;
 use crate::journal;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::{self, Row, View};
+use crate::pg::index::CHAIN_CLASSES;
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
 use pgrx::pg_sys;
@@ -52,8 +53,11 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
     let wanted = [number(NOTARY_COLUMNS[0].0), number(NOTARY_COLUMNS[1].0)];
     let fits = |row: &Row| {
         ["indisunique", "indimmediate", "indisvalid", "indisready", "indislive"].iter().all(|column| row.is(column))
+            // INCLUDE columns stand behind the key's.
+            && row.number("indnkeyatts") == 2
             && row.numbers("indkey") == wanted
             && row.numbers("indoption").iter().all(|option| *option == 0)
+            && row.oids("indclass") == CHAIN_CLASSES
             && row.is_null("indexprs")
             && row.is_null("indpred")
     };
@@ -134,6 +138,27 @@ pub fn constraint_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Er
     Ok(())
 }
 
+/// ADD CHECK on a partitioned log: see `log::calls_foreign_code`.
+pub fn check_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    let check = catalog_scan::row(&catalog_scan::CONSTRAINT, oid, View::After, |row| {
+        let of = || (row.oid("conrelid"), row.name("conname"), row.text("conbin"));
+        (row.letter("contype") == b'c').then(of)
+    });
+    let Some((table, name, expression)) = check.flatten() else { return Ok(()) };
+    let is_partitioned =
+        catalog_scan::is_partition(table) || catalog_scan::kind(table) == pg_sys::RELKIND_PARTITIONED_TABLE;
+    if !is_partitioned || !log::calls_foreign_code(&expression) || !facts::is_log(table, functions) {
+        return Ok(());
+    }
+    Err(facts::refusal(
+        table,
+        format!("ADD CHECK {}", quote_ident(&name)),
+        "It calls a function that is not PostgreSQL's own: which partitions a query looks at would depend on what that \
+         function says then.",
+        "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+    ))
+}
+
 /// CREATE RULE.
 pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let Some((table, name)) =
@@ -171,8 +196,8 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
         (true, true) if !parent_is_log => Err(facts::refusal(
             child,
             "ATTACH PARTITION",
-            "The log would become a part of a table that is none.",
-            "Attach the table first, then protect the partitioned table.",
+            "The log would become a part of a table that is none; a partitioned table is protected as a whole.",
+            "",
         )),
         // That a new partition is an empty, ordinary table is seen to when it becomes a segment; a foreign table comes
         // by another command.

@@ -2,6 +2,7 @@
 
 use super::facts::{self, Trigger};
 use crate::error::Error;
+use crate::journal;
 use crate::log::{self, Functions};
 use crate::pg::catalog_scan::View;
 use crate::pg::spi::quote_ident;
@@ -25,12 +26,21 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if !facts::is_log(new.table, functions) {
         return Ok(());
     }
+    let create = || format!("CREATE TRIGGER {}", quote_ident(&new.name));
+    if new.is_ours(functions) && !functions.triggers_of(new.function).contains(&new.name.as_str()) {
+        let why = "Triggers that call pg_notary's functions say which log a table is; only notary.protect makes them.";
+        return Err(facts::refusal(new.table, create(), why, ""));
+    }
+    if journal::is_table(new.table) && !new.is_ours(functions) && !new.internal {
+        let why = "It could change or swallow what is written to the journal of what is done to logs.";
+        return Err(facts::refusal(new.table, create(), why, ""));
+    }
     let chains_twice = new.function == functions.append
         && facts::triggers(new.table, View::Before).iter().any(|t| t.function == functions.append && t.oid != oid);
     if chains_twice {
         return Err(facts::refusal(
             new.table,
-            format!("CREATE TRIGGER {}", quote_ident(&new.name)),
+            create(),
             "The log has its append trigger; a second one would refuse every row.",
             "",
         ));

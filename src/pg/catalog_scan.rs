@@ -16,7 +16,8 @@ pub enum View {
     After,
 }
 
-/// A way into a catalog: an index and the columns it is asked for, in its order.
+/// A way into a catalog: an index and the columns it is asked for, in its order; without an index (0) all of the catalog
+/// is read.
 pub struct Path {
     catalog: u32,
     index: u32,
@@ -33,6 +34,8 @@ pub const COLUMN: Path = path(1249, 2659, &["attrelid", "attnum"]);
 pub const TRIGGERS: Path = path(2620, 2701, &["tgrelid"]);
 /// pg_trigger by OID.
 pub const TRIGGER: Path = path(2620, 2702, &["oid"]);
+/// pg_trigger by function, which reads all of it.
+pub const TRIGGERS_CALLING: Path = path(2620, 0, &["tgfoid"]);
 /// pg_index by table.
 pub const INDEXES: Path = path(2610, 2678, &["indrelid"]);
 /// pg_index by index.
@@ -45,12 +48,16 @@ pub const RULE: Path = path(2618, 2692, &["oid"]);
 pub const PARENTS: Path = path(2611, 2680, &["inhrelid"]);
 /// pg_type by OID.
 pub const TYPE: Path = path(1247, 2703, &["oid"]);
+/// pg_collation by OID.
+pub const COLLATION: Path = path(3456, 3085, &["oid"]);
 /// pg_enum by type.
 pub const LABELS: Path = path(3501, 3503, &["enumtypid"]);
 /// pg_namespace by OID.
 pub const SCHEMA: Path = path(2615, 2685, &["oid"]);
 /// pg_proc by OID.
 pub const FUNCTION: Path = path(1255, 2690, &["oid"]);
+/// pg_extension by OID.
+pub const EXTENSION: Path = path(3079, 3080, &["oid"]);
 /// pg_depend by what depends.
 pub const NEEDS: Path = path(2608, 2673, &["classid", "objid"]);
 /// pg_depend by what is depended on.
@@ -126,12 +133,31 @@ impl Row {
         })
     }
 
+    /// A text or pg_node_tree column.
+    pub fn text(&self, column: &str) -> String {
+        self.value(column).map_or_else(String::new, |v| {
+            // SAFETY: asked for such columns only; TextDatumGetCString detoasts and returns a palloc'd string.
+            relation::c_string(unsafe { pg_sys::text_to_cstring(v.cast_mut_ptr()) })
+        })
+    }
+
     /// An int2vector column.
     pub fn numbers(&self, column: &str) -> Vec<i16> {
         self.value(column).map_or_else(Vec::new, |v| {
             // SAFETY: asked for int2vector columns only, which are stored plain; dim1 members are there.
             unsafe {
                 let vector = &*v.cast_mut_ptr::<pg_sys::int2vector>();
+                vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
+            }
+        })
+    }
+
+    /// An oidvector column.
+    pub fn oids(&self, column: &str) -> Vec<pg_sys::Oid> {
+        self.value(column).map_or_else(Vec::new, |v| {
+            // SAFETY: asked for oidvector columns only, which are stored plain; dim1 members are there.
+            unsafe {
+                let vector = &*v.cast_mut_ptr::<pg_sys::oidvector>();
                 vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
             }
         })
@@ -177,7 +203,7 @@ pub fn row<T>(path: &Path, key: impl Into<Key>, view: View, map: impl Fn(&Row) -
 }
 
 fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
-    // SAFETY: an ordinary index scan of a catalog: relation and scan belong to the resource owner should anything raise.
+    // SAFETY: an ordinary scan of a catalog: relation and scan belong to the resource owner should anything raise.
     // A null snapshot means a catalog snapshot. Each tuple is taken apart by the catalog's own descriptor and used before
     // the scan moves on.
     unsafe {
@@ -200,8 +226,9 @@ fn scan(path: &Path, keys: &[Key], view: View, each: &mut dyn FnMut(&Row)) {
             nulls: vec![true; width],
         };
         let count = i32::try_from(scan_keys.len()).unwrap_or(0);
+        let by_index = path.index != 0;
         let scan =
-            pg_sys::systable_beginscan(catalog, path.index.into(), true, snapshot, count, scan_keys.as_mut_ptr());
+            pg_sys::systable_beginscan(catalog, path.index.into(), by_index, snapshot, count, scan_keys.as_mut_ptr());
         loop {
             let tuple = pg_sys::systable_getnext(scan);
             if tuple.is_null() {
@@ -289,6 +316,19 @@ pub fn extension(name: &std::ffi::CStr) -> Option<pg_sys::Oid> {
     // SAFETY: with missing_ok a look-up that does not raise.
     let oid = unsafe { pg_sys::get_extension_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// An extension's owner.
+pub fn extension_owner(extension: pg_sys::Oid) -> Option<pg_sys::Oid> {
+    row(&EXTENSION, extension, View::Before, |row| row.oid("extowner"))
+}
+
+/// Does the object belong to the extension?
+pub fn is_member(class: pg_sys::Oid, object: pg_sys::Oid, extension: pg_sys::Oid) -> bool {
+    rows(&NEEDS, &[Key::Oid(class), Key::Oid(object)], View::Before, |row| {
+        row.letter("deptype") == b'e' && row.oid("refobjid") == extension
+    })
+    .contains(&true)
 }
 
 /// The extension whose script (CREATE or ALTER EXTENSION … UPDATE) runs now, if one does.

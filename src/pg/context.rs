@@ -1,5 +1,7 @@
 //! The surroundings of a call: transaction and statement ends, the current user, the server's settings.
 
+use super::catalog_scan;
+use crate::error::Error;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::ffi::CStr;
@@ -229,10 +231,58 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Runs `work` as the superuser who always exists: what touches pg_notary's own tables, or catalogs, and runs no code of
-/// any user.
+/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user.
 pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    as_role(BOOTSTRAP_SUPERUSER, false, work)
+    as_role(some_superuser(), false, work)
+}
+
+/// The superuser who was there first, or the extension's owner where somebody took that one's rights away.
+fn some_superuser() -> pg_sys::Oid {
+    if is_superuser(BOOTSTRAP_SUPERUSER) {
+        return BOOTSTRAP_SUPERUSER;
+    }
+    let owner = catalog_scan::extension(c"pg_notary").and_then(catalog_scan::extension_owner);
+    owner.filter(|owner| is_superuser(*owner)).unwrap_or_else(|| {
+        Error::Installation {
+            message: "the owner of the extension pg_notary is no superuser".into(),
+            detail: "Nor is the role that the cluster was made with: pg_notary's own tables cannot be read or written."
+                .into(),
+            hint: "A superuser can make the extension's owner one again: ALTER ROLE … SUPERUSER.".into(),
+        }
+        .raise()
+    })
+}
+
+/// Settings of the session that say where and how new tables and indexes are stored, and the values that stand for "as
+/// the database does".
+const STORAGE: [(&CStr, &CStr); 2] = [(c"default_tablespace", c""), (c"default_table_access_method", c"heap")];
+
+/// Runs `work`, DDL that runs with a superuser's rights, so that what it makes is stored where the database is: not in a
+/// tablespace that the session's role named and has no right to.
+///
+/// On error PostgreSQL itself puts the settings back at (sub)transaction abort.
+pub fn with_plain_storage<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: C strings and settings that anybody may set; they last as long as the nest level.
+    let level = unsafe {
+        let level = pg_sys::NewGUCNestLevel();
+        for (name, value) in STORAGE {
+            pg_sys::set_config_option(
+                name.as_ptr(),
+                value.as_ptr(),
+                pg_sys::GucContext::PGC_USERSET,
+                pg_sys::GucSource::PGC_S_SESSION,
+                pg_sys::GucAction::GUC_ACTION_SAVE,
+                true,
+                0,
+                false,
+            );
+        }
+        level
+    };
+    let result = work();
+    // SAFETY: ends the nest level that was begun above.
+    unsafe { pg_sys::AtEOXact_GUC(true, level) };
+    result
 }
 
 /// May this transaction write? Not in a read-only one, and not on a standby.

@@ -226,7 +226,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Does an index entry that points at `root` lead to a visible row? Follows the update chain on its page.
+    /// Does an index entry that points at `root` lead to a visible row? Follows the update chain on its page as
+    /// heap_hot_search_buffer does: what that does not find, no query finds through an index.
     pub fn leads_to_visible(&self, root: Tid, blocks: u32) -> bool {
         if root.block >= blocks {
             return false;
@@ -271,29 +272,31 @@ impl<'a> Reader<'a> {
     /// The buffer is pinned and locked, `page` is its content.
     unsafe fn visible_behind(&self, buffer: pg_sys::Buffer, page: &[u8], root: Tid) -> Option<u16> {
         let mut offset = root.offset;
+        let mut reached = Reached::FromTheIndex;
         // A chain has no more members than the page has rows; a damaged one may be a circle.
-        for _ in 0..MAX_TUPLES {
+        for _ in 0..=MAX_TUPLES {
             if offset == 0 || offset > line_pointers(page) {
                 return None;
             }
             let item = item(page, offset);
-            if item.lp_flags() == pg_sys::LP_REDIRECT {
-                offset = u16::try_from(item.lp_off()).unwrap_or(0);
+            if item.lp_flags() == pg_sys::LP_REDIRECT && reached == Reached::FromTheIndex {
+                (offset, reached) = (u16::try_from(item.lp_off()).unwrap_or(0), Reached::ByRedirect);
                 continue;
             }
             let bytes = is_used(page, offset).then(|| tuple(page, offset).ok()).flatten()?;
-            // SAFETY: tuple() checked that the bytes hold a header.
+            // SAFETY: tuple() checked that the bytes hold a header, and they live as long as the pin.
             unsafe {
+                let header = &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>();
+                if !reached.allows(header) {
+                    return None;
+                }
                 if self.is_visible(buffer, bytes, Tid { block: root.block, offset })
                     || self.is_shown_anyway(page, root.block)
                 {
                     return Some(offset);
                 }
-                let header = &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>();
-                if u32::from(header.t_infomask2) & pg_sys::HEAP_HOT_UPDATED == 0 {
-                    return None;
-                }
-                offset = header.t_ctid.ip_posid;
+                let next = hot_successor(header)?;
+                (offset, reached) = (next, Reached::ByUpdate(updater(header)));
             }
         }
         None
@@ -380,6 +383,62 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// How a member of an update chain was come to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    FromTheIndex,
+    ByRedirect,
+    /// From the member before it, which this transaction updated.
+    ByUpdate(u32),
+}
+
+impl Reached {
+    /// Would PostgreSQL take the tuple with this header for the chain's next member?
+    fn allows(self, header: &pg_sys::HeapTupleHeaderData) -> bool {
+        match self {
+            Self::FromTheIndex => u32::from(header.t_infomask2) & pg_sys::HEAP_ONLY_TUPLE == 0,
+            Self::ByRedirect => true,
+            Self::ByUpdate(updater) => updater == 0 || updater == creator(header),
+        }
+    }
+}
+
+/// HeapTupleHeaderGetXmin: who made the tuple, as a number.
+fn creator(header: &pg_sys::HeapTupleHeaderData) -> u32 {
+    if u32::from(header.t_infomask) & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_FROZEN {
+        return pg_sys::FrozenTransactionId.into_inner();
+    }
+    // SAFETY: a tuple on a page has transactions there, and not what one in memory has; any four bytes are one.
+    unsafe { header.t_choice.t_heap.t_xmin }.into_inner()
+}
+
+/// HeapTupleHeaderGetUpdateXid: who updated the tuple, as a number. Raises where that is in a multixact that cannot be
+/// read.
+///
+/// # Safety
+/// The header lives as long as the call.
+unsafe fn updater(header: &pg_sys::HeapTupleHeaderData) -> u32 {
+    let mask = u32::from(header.t_infomask);
+    let is_multi = mask & pg_sys::HEAP_XMAX_IS_MULTI != 0;
+    // SAFETY: as above; the function only reads the header.
+    unsafe {
+        if is_multi && mask & (pg_sys::HEAP_XMAX_INVALID | pg_sys::HEAP_XMAX_LOCK_ONLY) == 0 {
+            pg_sys::HeapTupleGetUpdateXid(core::ptr::from_ref(header).cast_mut())
+        } else {
+            header.t_choice.t_heap.t_xmax
+        }
+    }
+    .into_inner()
+}
+
+/// HeapTupleHeaderIsHotUpdated: where on the page the tuple's update is, if it has one that did not fail.
+fn hot_successor(header: &pg_sys::HeapTupleHeaderData) -> Option<u16> {
+    let mask = u32::from(header.t_infomask);
+    let updated = u32::from(header.t_infomask2) & pg_sys::HEAP_HOT_UPDATED != 0;
+    let failed = mask & pg_sys::HEAP_XMAX_INVALID != 0 || mask & pg_sys::HEAP_XMIN_FROZEN == pg_sys::HEAP_XMIN_INVALID;
+    (updated && !failed).then_some(header.t_ctid.ip_posid)
+}
+
 /// Notes the root of every member of an update chain on the page, as heap_get_root_tuples does; that one, though, trusts
 /// the page's bytes with how many line pointers there are and whether a chain ends.
 fn note_roots(page: &[u8], roots: &mut [u16]) {
@@ -387,10 +446,7 @@ fn note_roots(page: &[u8], roots: &mut [u16]) {
         let bytes = tuple(page, offset).ok().filter(|_| is_used(page, offset))?;
         // SAFETY: tuple() checked that the bytes hold a header.
         let header = unsafe { &*bytes.as_ptr().cast::<pg_sys::HeapTupleHeaderData>() };
-        let flags = u32::from(header.t_infomask2);
-        let updated = flags & pg_sys::HEAP_HOT_UPDATED != 0;
-        let gone_on = u32::from(header.t_infomask) & pg_sys::HEAP_XMAX_INVALID == 0;
-        Some((flags & pg_sys::HEAP_ONLY_TUPLE != 0, (updated && gone_on).then_some(header.t_ctid.ip_posid)))
+        Some((u32::from(header.t_infomask2) & pg_sys::HEAP_ONLY_TUPLE != 0, hot_successor(header)))
     };
     let pointers = line_pointers(page);
     for root in 1..=pointers {

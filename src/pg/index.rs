@@ -199,6 +199,9 @@ fn key(attribute: i16, strategy: u32, function: u32, argument: pg_sys::Datum) ->
     key
 }
 
+/// The operator classes of an index over (notary_chain, notary_seq): PostgreSQL's own for integer and bigint.
+pub const CHAIN_CLASSES: [pg_sys::Oid; 2] = [pg_sys::INT4_BTREE_OPS_OID, pg_sys::INT8_BTREE_OPS_OID];
+
 /// The valid, live, immediate unique btree index over exactly (notary_chain, notary_seq), whatever its name and OID: a
 /// REINDEX CONCURRENTLY changes both and may leave others behind.
 pub fn chain_index(table: &Rel, columns: &NotaryColumns) -> Option<pg_sys::Oid> {
@@ -206,22 +209,54 @@ pub fn chain_index(table: &Rel, columns: &NotaryColumns) -> Option<pg_sys::Oid> 
         // SAFETY: an index of an open table; lock and reference are released at once, the executor has its own.
         unsafe {
             let index = pg_sys::index_open(*oid, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            let form = &*(*index).rd_index;
-            let keys = form.indkey.values.as_slice(usize::try_from(form.indnatts).unwrap_or(0));
-            let wanted = [columns.chain, columns.seq].map(|i| i16::try_from(i + 1).unwrap_or(0));
-            let fits = form.indisunique
-                && form.indimmediate
-                && form.indisvalid
-                && form.indisready
-                && form.indislive
-                // Ascending, NULLs last: the head of a chain is looked for at its end.
-                && (0..wanted.len()).all(|i| *(*index).rd_indoption.add(i) == 0)
-                && keys == wanted.as_slice()
-                && (*(*index).rd_rel).relam == pg_sys::BTREE_AM_OID
-                && (*index).rd_indexprs.is_null()
-                && (*index).rd_indpred.is_null();
+            let fits = is_chain_index(&*index, columns);
             pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
             fits
         }
     })
+}
+
+/// The same facts as the guard's `chain_indexes`, which reads them from the catalogs.
+///
+/// # Safety
+/// An open index.
+unsafe fn is_chain_index(index: &pg_sys::RelationData, columns: &NotaryColumns) -> bool {
+    // SAFETY: an open index has its row of pg_index; indkey has indnatts members, indoption one for each key column.
+    unsafe {
+        let form = &*index.rd_index;
+        let wanted = [columns.chain, columns.seq].map(|i| i16::try_from(i + 1).unwrap_or(0));
+        form.indisunique
+            && form.indimmediate
+            && form.indisvalid
+            && form.indisready
+            && form.indislive
+            && (form.indnkeyatts, form.indnatts) == (2, 2)
+            && form.indkey.values.as_slice(wanted.len()) == wanted.as_slice()
+            // Ascending, NULLs last: the head of a chain is looked for at its end.
+            && (0..wanted.len()).all(|i| *index.rd_indoption.add(i) == 0)
+            && (*index.rd_rel).relam == pg_sys::BTREE_AM_OID
+            && key_oids(index, pg_sys::Anum_pg_index_indclass).is_some_and(|classes| classes == CHAIN_CLASSES)
+            && key_oids(index, pg_sys::Anum_pg_index_indcollation)
+                .is_some_and(|collations| collations == [pg_sys::InvalidOid; 2])
+            // Not rd_indexprs and rd_indpred, which are null until somebody has asked for them.
+            && pg_sys::heap_attisnull(index.rd_indextuple, pg_sys::Anum_pg_index_indexprs as i32, core::ptr::null_mut())
+            && pg_sys::heap_attisnull(index.rd_indextuple, pg_sys::Anum_pg_index_indpred as i32, core::ptr::null_mut())
+    }
+}
+
+/// An oidvector of the index's row of pg_index, with a member for each key column.
+///
+/// # Safety
+/// An open index, and the number of an oidvector column of pg_index.
+unsafe fn key_oids(index: &pg_sys::RelationData, column: u32) -> Option<Vec<pg_sys::Oid>> {
+    let mut is_null = true;
+    // SAFETY: rd_indextuple is a row of pg_index; an oidvector is stored plain, and dim1 members are there.
+    unsafe {
+        let cache = pg_sys::SysCacheIdentifier::INDEXRELID as i32;
+        let value = pg_sys::SysCacheGetAttr(cache, index.rd_indextuple, column as pg_sys::AttrNumber, &mut is_null);
+        (!is_null).then(|| {
+            let vector = &*value.cast_mut_ptr::<pg_sys::oidvector>();
+            vector.values.as_slice(usize::try_from(vector.dim1).unwrap_or(0)).to_vec()
+        })
+    }
 }

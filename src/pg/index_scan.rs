@@ -7,6 +7,7 @@ use super::{compat, snapshot};
 use pgrx::pg_sys;
 
 /// An entry of the index over (notary_chain, notary_seq).
+#[derive(Clone, Copy)]
 pub struct IndexEntry {
     /// Its chain.
     pub chain: Option<i32>,
@@ -27,6 +28,7 @@ const PATIENCE: u64 = 2048;
 const OPAQUE: usize = 16;
 const LEAF: u16 = 1;
 const DELETED: u16 = 1 << 2;
+const HALF_DEAD: u16 = 1 << 4;
 /// In an index tuple's t_info: its size, and that t_tid says something else than where a row is.
 const SIZE: u16 = 0x1fff;
 const HAS_NULLS: u16 = 0x8000;
@@ -150,6 +152,117 @@ fn check_tuple(tuple: &[u8], keys: [usize; 2]) -> Option<usize> {
         },
     };
     (needed <= size).then_some(size)
+}
+
+/// Looks at what a search relies on and a scan does not: on each page of the index over (notary_chain, notary_seq) the
+/// tuples are in order and below the page's own limit. Calls `probe` with the first and the last entry of every leaf that
+/// is not marked dead: where a search finds these, the pages above lead to that leaf. The error names the first page out
+/// of order. Raises what reading raises; to be called when `check_pages` found nothing.
+///
+/// Other sessions' writing does no harm: each page is looked at by itself, and whether a search must find an entry is for
+/// `probe` to say.
+pub fn check_order(index: pg_sys::Oid, mut probe: impl FnMut(&IndexEntry)) -> Result<(), String> {
+    let index = Rel::open(index, pg_sys::AccessShareLock);
+    let mut copy = vec![0; BLOCK_SIZE];
+    // The first page is no part of the tree.
+    let mut block = 1;
+    while block < index.blocks() {
+        // SAFETY: as in check_pages.
+        unsafe {
+            let (buffer, page) = page::pin(&index, block, core::ptr::null_mut());
+            copy.copy_from_slice(page);
+            pg_sys::UnlockReleaseBuffer(buffer);
+        }
+        let ends = ordered(&copy).ok_or_else(|| format!("page {block} is out of order"))?;
+        ends.iter().flatten().for_each(&mut probe);
+        pgrx::check_for_interrupts!();
+        block += 1;
+    }
+    Ok(())
+}
+
+/// A key column of an index tuple, as it sorts.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum KeyPart {
+    /// Left out of a separating key: below every value.
+    Absent,
+    Value(i64),
+    Null,
+}
+
+impl KeyPart {
+    fn value(self) -> Option<i64> {
+        if let Self::Value(value) = self { Some(value) } else { None }
+    }
+}
+
+/// The first and last entries of a leaf that are not marked dead, none for another page; None when the page's tuples are
+/// not in order, or cannot be read.
+fn ordered(page: &[u8]) -> Option<[Option<IndexEntry>; 2]> {
+    let limit = BLOCK_SIZE - OPAQUE;
+    let flags = half(page, limit + 12)?;
+    let mut ends = [None, None];
+    if half(page, 14)? == 0 || flags & (DELETED | HALF_DEAD) != 0 {
+        return Some(ends);
+    }
+    let (is_leaf, has_limit) = (flags & LEAF != 0, word(page, limit + 4)? != 0);
+    let (mut before, mut highest) = (None, None);
+    for (number, at) in (24..usize::from(half(page, 12)?)).step_by(4).enumerate() {
+        let pointer = word(page, at)?;
+        let tuple = page.get((pointer & 0x7fff) as usize..)?;
+        if has_limit && number == 0 {
+            highest = Some(key_of(tuple)?);
+            continue;
+        }
+        // A search takes an inner page's first tuple for lower than everything, whatever it holds.
+        let is_lowest = !is_leaf && number == usize::from(has_limit);
+        let key = if is_lowest { [KeyPart::Absent; 2] } else { key_of(tuple)? };
+        if before.is_some_and(|before| key < before) || highest.is_some_and(|highest| key > highest) {
+            return None;
+        }
+        before = Some(key);
+        if is_leaf && pointer >> 15 & 3 == pg_sys::LP_NORMAL {
+            let chain = key[0].value().and_then(|chain| i32::try_from(chain).ok());
+            let entry = IndexEntry { chain, seq: key[1].value(), root: first_row(tuple)? };
+            ends[0].get_or_insert(entry);
+            ends[1] = Some(entry);
+        }
+    }
+    Some(ends)
+}
+
+/// (chain, seq) of a tuple, which check_tuple looked at.
+fn key_of(tuple: &[u8]) -> Option<[KeyPart; 2]> {
+    let (offset, info) = (half(tuple, 4)?, half(tuple, 6)?);
+    let kept = if info & ALTERNATIVE != 0 && offset & POSTING == 0 { offset & COUNT } else { 2 };
+    let int4 = |at| Some(KeyPart::Value(i64::from(word(tuple, at)?.cast_signed())));
+    let int8 = |at: usize| Some(KeyPart::Value(i64::from_ne_bytes(*tuple.get(at..)?.first_chunk()?)));
+    let has = if info & HAS_NULLS == 0 { 3 } else { *tuple.get(8)? };
+    let start = if info & HAS_NULLS == 0 { 8 } else { 16 };
+    let chain = match (kept, has & 1) {
+        (0, _) => KeyPart::Absent,
+        (_, 0) => KeyPart::Null,
+        _ => int4(start)?,
+    };
+    let seq = match (kept, has & 2) {
+        (0 | 1, _) => KeyPart::Absent,
+        (_, 0) => KeyPart::Null,
+        // Aligned to eight bytes behind a chain.
+        _ => int8(if has & 1 == 0 { start } else { start + 8 })?,
+    };
+    Some([chain, seq])
+}
+
+/// The row that a leaf's tuple points at, the first one of a list.
+fn first_row(tuple: &[u8]) -> Option<Tid> {
+    let (offset, info) = (half(tuple, 4)?, half(tuple, 6)?);
+    let at = if info & ALTERNATIVE != 0 && offset & POSTING != 0 {
+        (usize::from(half(tuple, 0)?) << 16) | usize::from(half(tuple, 2)?)
+    } else {
+        0
+    };
+    let block = u32::from(half(tuple, at)?) << 16 | u32::from(half(tuple, at + 2)?);
+    Some(Tid { block, offset: half(tuple, at + 4)? })
 }
 
 /// Calls `each` for every entry that is not marked dead. Raises what reading raises. SnapshotSelf, so that no predicate

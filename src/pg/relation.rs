@@ -23,6 +23,8 @@ pub struct Trigger {
     pub enabled: u8,
     /// Has a WHEN condition or a column list, so that it may not fire.
     pub conditional: bool,
+    /// PostgreSQL made it itself, for a constraint.
+    pub internal: bool,
     /// The arguments.
     pub args: Vec<Vec<u8>>,
 }
@@ -52,6 +54,8 @@ pub struct Column {
     pub type_oid: pg_sys::Oid,
     /// Its type modifier.
     pub typmod: i32,
+    /// Its collation, or InvalidOid.
+    pub collation: pg_sys::Oid,
     /// GENERATED … AS (…): stored or virtual.
     pub generated: bool,
     /// GENERATED … AS IDENTITY.
@@ -172,6 +176,7 @@ impl Rel {
                 name: name(&a.attname),
                 type_oid: a.atttypid,
                 typmod: a.atttypmod,
+                collation: a.attcollation,
                 generated: a.attgenerated != 0,
                 identity: a.attidentity != 0,
                 not_null: a.attnotnull,
@@ -218,6 +223,7 @@ impl Rel {
                         kind: t.tgtype,
                         enabled: t.tgenabled as u8,
                         conditional: !t.tgqual.is_null() || t.tgnattr > 0,
+                        internal: t.tgisinternal,
                         args: (0..usize::try_from(t.tgnargs).unwrap_or(0))
                             .map(|k| CStr::from_ptr(*t.tgargs.add(k)).to_bytes().to_vec())
                             .collect(),

@@ -4,6 +4,8 @@ use crate::error::Error;
 use pgrx::datum::DatumWithOid;
 use pgrx::pg_sys;
 use pgrx::spi::{Spi, SpiClient, SpiHeapTupleData};
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ffi::CString;
 
 /// Runs one command; the number of rows it touched.
@@ -17,6 +19,33 @@ pub fn run(sql: &str, args: &[DatumWithOid<'_>]) -> Result<u64, Error> {
 pub fn rows<T>(
     sql: &str,
     args: &[DatumWithOid<'_>],
+    map: impl FnMut(&SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    read(sql, args, false, map)
+}
+
+/// The same, for a query that is asked again and again: its plan is kept for the session. For texts of our own, of which
+/// there are few.
+pub fn kept_rows<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    map: impl FnMut(&SpiHeapTupleData<'_>) -> Result<T, Error>,
+) -> Result<Vec<T>, Error> {
+    read(sql, args, true, map)
+}
+
+thread_local! {
+    /// Plans of `kept_rows`, which live as long as the session.
+    static PLANS: RefCell<HashMap<String, pg_sys::SPIPlanPtr>> = RefCell::default();
+}
+
+/// More texts than `kept_rows` is ever called with.
+const MAX_PLANS: usize = 100;
+
+fn read<T>(
+    sql: &str,
+    args: &[DatumWithOid<'_>],
+    keep: bool,
     mut map: impl FnMut(&SpiHeapTupleData<'_>) -> Result<T, Error>,
 ) -> Result<Vec<T>, Error> {
     let query = CString::new(sql).map_err(|e| Error::Spi(e.to_string()))?;
@@ -26,22 +55,27 @@ pub fn rows<T>(
         args.iter().map(|a| a.datum().map_or(pg_sys::Datum::from(0), |d| d.sans_lifetime())).collect();
     let nulls: Vec<_> = args.iter().map(|a| if a.datum().is_some() { b' ' } else { b'n' }).collect();
     Spi::connect(|_: &SpiClient<'_>| {
-        // SAFETY: inside an SPI connection; the arrays have `count` members and outlive the call. On error PostgreSQL
-        // drops the active snapshot. The result stays in the connection's memory until it ends.
+        // SAFETY: inside an SPI connection; the arrays have `count` members and outlive the call; a plan that was kept
+        // lives on. On error PostgreSQL drops the active snapshot. The result stays in the connection's memory until it
+        // ends.
         unsafe {
             if pg_sys::GetCurrentTransactionIdIfAny() != pg_sys::InvalidTransactionId {
                 pg_sys::CommandCounterIncrement();
             }
             pg_sys::PushActiveSnapshot(pg_sys::GetLatestSnapshot());
-            let status = pg_sys::SPI_execute_with_args(
-                query.as_ptr(),
-                count,
-                types.as_mut_ptr(),
-                values.as_mut_ptr(),
-                nulls.as_ptr().cast(),
-                true,
-                0,
-            );
+            let kept = keep.then(|| plan(sql, &query, &mut types)).flatten();
+            let status = match kept {
+                Some(plan) => pg_sys::SPI_execute_plan(plan, values.as_mut_ptr(), nulls.as_ptr().cast(), true, 0),
+                None => pg_sys::SPI_execute_with_args(
+                    query.as_ptr(),
+                    count,
+                    types.as_mut_ptr(),
+                    values.as_mut_ptr(),
+                    nulls.as_ptr().cast(),
+                    true,
+                    0,
+                ),
+            };
             pg_sys::PopActiveSnapshot();
             Spi::check_status(status).map_err(Error::from)?;
             let Some(table) = pg_sys::SPI_tuptable.as_ref() else { return Ok(Vec::new()) };
@@ -54,6 +88,30 @@ pub fn rows<T>(
             Ok(out)
         }
     })
+}
+
+/// The plan of a query, made at its first use; None when too many are kept already.
+///
+/// # Safety
+/// Inside an SPI connection.
+unsafe fn plan(sql: &str, query: &CString, types: &mut [pg_sys::Oid]) -> Option<pg_sys::SPIPlanPtr> {
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(sql).copied()) {
+        return Some(plan);
+    }
+    if PLANS.with_borrow(HashMap::len) >= MAX_PLANS {
+        return None;
+    }
+    let count = i32::try_from(types.len()).unwrap_or(i32::MAX);
+    // SAFETY: the array has `count` members; a plan that is kept lives on without the connection.
+    let plan = unsafe {
+        let plan = pg_sys::SPI_prepare(query.as_ptr(), count, types.as_mut_ptr());
+        if plan.is_null() || pg_sys::SPI_keepplan(plan) != 0 {
+            return None;
+        }
+        plan
+    };
+    PLANS.with_borrow_mut(|plans| plans.insert(sql.to_owned(), plan));
+    Some(plan)
 }
 
 /// Column `ordinal` (from 1) of a row as `T`, or None for NULL.

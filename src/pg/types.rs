@@ -3,6 +3,7 @@
 //! Invariant: the bytes depend on the value and its type alone, never on a setting of the session. Types with a fixed
 //! shape have writers of their own; the rest goes through the type's output function under the pinned settings.
 
+use super::catalog_scan::{self, View};
 use super::compat;
 use crate::error::Error;
 use notary_core::{line, time};
@@ -104,6 +105,104 @@ fn directly_written(oid: pg_sys::Oid) -> bool {
             | pg_sys::UUIDOID
             | pg_sys::BYTEAOID
     )
+}
+
+/// The functions that print a listed type, as text and in binary: those that PostgreSQL has it made with.
+fn printers(base: pg_sys::Oid) -> Option<(u32, u32)> {
+    use pg_sys as pg;
+    Some(match base {
+        pg::BOOLOID => (pg::F_BOOLOUT, pg::F_BOOLSEND),
+        pg::INT2OID => (pg::F_INT2OUT, pg::F_INT2SEND),
+        pg::INT4OID => (pg::F_INT4OUT, pg::F_INT4SEND),
+        pg::INT8OID => (pg::F_INT8OUT, pg::F_INT8SEND),
+        pg::TEXTOID => (pg::F_TEXTOUT, pg::F_TEXTSEND),
+        pg::VARCHAROID => (pg::F_VARCHAROUT, pg::F_VARCHARSEND),
+        pg::BPCHAROID => (pg::F_BPCHAROUT, pg::F_BPCHARSEND),
+        pg::JSONOID => (pg::F_JSON_OUT, pg::F_JSON_SEND),
+        pg::JSONBOID => (pg::F_JSONB_OUT, pg::F_JSONB_SEND),
+        pg::TIMESTAMPTZOID => (pg::F_TIMESTAMPTZ_OUT, pg::F_TIMESTAMPTZ_SEND),
+        pg::TIMESTAMPOID => (pg::F_TIMESTAMP_OUT, pg::F_TIMESTAMP_SEND),
+        pg::UUIDOID => (pg::F_UUID_OUT, pg::F_UUID_SEND),
+        pg::BYTEAOID => (pg::F_BYTEAOUT, pg::F_BYTEASEND),
+        pg::NAMEOID => (pg::F_NAMEOUT, pg::F_NAMESEND),
+        pg::NUMERICOID => (pg::F_NUMERIC_OUT, pg::F_NUMERIC_SEND),
+        pg::DATEOID => (pg::F_DATE_OUT, pg::F_DATE_SEND),
+        pg::TIMEOID => (pg::F_TIME_OUT, pg::F_TIME_SEND),
+        pg::TIMETZOID => (pg::F_TIMETZ_OUT, pg::F_TIMETZ_SEND),
+        pg::INETOID => (pg::F_INET_OUT, pg::F_INET_SEND),
+        pg::CIDROID => (pg::F_CIDR_OUT, pg::F_CIDR_SEND),
+        pg::MACADDROID => (pg::F_MACADDR_OUT, pg::F_MACADDR_SEND),
+        pg::MACADDR8OID => (pg::F_MACADDR8_OUT, pg::F_MACADDR8_SEND),
+        pg::BITOID => (pg::F_BIT_OUT, pg::F_BIT_SEND),
+        pg::VARBITOID => (pg::F_VARBIT_OUT, pg::F_VARBIT_SEND),
+        pg::FLOAT4OID => (pg::F_FLOAT4OUT, pg::F_FLOAT4SEND),
+        pg::FLOAT8OID => (pg::F_FLOAT8OUT, pg::F_FLOAT8SEND),
+        pg::INTERVALOID => (pg::F_INTERVAL_OUT, pg::F_INTERVAL_SEND),
+        // SAFETY: syscache look-ups, 0 and pg::InvalidOid where nothing is found.
+        _ => match (unsafe { pg::get_typtype(base) }) as u8 {
+            pg::TYPTYPE_ENUM => (pg::F_ENUM_OUT, pg::F_ENUM_SEND),
+            pg::TYPTYPE_RANGE => (pg::F_RANGE_OUT, pg::F_RANGE_SEND),
+            pg::TYPTYPE_MULTIRANGE => (pg::F_MULTIRANGE_OUT, pg::F_MULTIRANGE_SEND),
+            // SAFETY: as above.
+            _ if unsafe { pg::get_element_type(base) } != pg::InvalidOid => (pg::F_ARRAY_OUT, pg::F_ARRAY_SEND),
+            _ => return None,
+        },
+    })
+}
+
+/// Is a value of the type, or of what it is made of, shown by another function than PostgreSQL's own?
+pub fn is_misprinted(type_oid: pg_sys::Oid) -> bool {
+    parts(type_oid).into_iter().any(|part| {
+        // SAFETY: a look-up for a type that parts() found.
+        let wanted = printers(unsafe { pg_sys::getBaseType(part) });
+        let found = catalog_scan::row(&catalog_scan::TYPE, part, View::After, |row| {
+            (row.oid("typoutput").to_u32(), row.oid("typsend").to_u32())
+        });
+        wanted.is_some() && wanted != found
+    })
+}
+
+/// The same, where a check would call that function: what it does with the value, nobody knows.
+pub fn cannot_be_printed(type_oid: pg_sys::Oid) -> bool {
+    is_misprinted(type_oid) && matches!(writer(type_oid), Some(Writer::Output(..)))
+}
+
+/// A type with all that it is made of: the types under a domain, of an array's elements, of a range's bounds.
+fn parts(type_oid: pg_sys::Oid) -> Vec<pg_sys::Oid> {
+    let (mut all, mut next) = (vec![type_oid], 0);
+    while let Some(part) = all.get(next).copied() {
+        let below = catalog_scan::row(&catalog_scan::TYPE, part, View::After, |row| {
+            [row.oid("typbasetype"), row.oid("typelem")]
+        });
+        let Some(below) = below else {
+            all.remove(next);
+            continue;
+        };
+        // SAFETY: syscache look-ups, InvalidOid where nothing is found.
+        let ranges = unsafe { [pg_sys::get_multirange_range(part), pg_sys::get_range_subtype(part)] };
+        for found in below.into_iter().chain(ranges) {
+            if found != pg_sys::InvalidOid && !all.contains(&found) {
+                all.push(found);
+            }
+        }
+        next += 1;
+    }
+    all
+}
+
+/// Is the type, or what it is made of, or the collation in a schema of temporary objects? Such a column has to go when
+/// that session ends.
+pub fn is_temporary(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
+    // SAFETY: syscache look-ups, InvalidOid or false where nothing is found.
+    let is_temporary = |schema| unsafe { pg_sys::isAnyTempNamespace(schema) };
+    let of = catalog_scan::row(&catalog_scan::COLLATION, collation, View::After, |row| row.oid("collnamespace"));
+    if of.is_some_and(is_temporary) {
+        return true;
+    }
+    parts(type_oid).into_iter().any(|part| {
+        catalog_scan::row(&catalog_scan::TYPE, part, View::After, |row| row.oid("typnamespace"))
+            .is_some_and(is_temporary)
+    })
 }
 
 /// Is it an enum type?

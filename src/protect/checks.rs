@@ -4,7 +4,7 @@ use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::relation::Rel;
 use crate::pg::row::{NOTARY_COLUMNS, NotaryColumns, RowWriter, is_notary_column};
-use crate::pg::{context, spi};
+use crate::pg::{context, spi, types};
 use pgrx::pg_sys;
 
 /// The most columns a table can have in PostgreSQL, dropped ones included.
@@ -24,6 +24,18 @@ pub fn log_root(rel: &Rel, functions: &Functions) -> Result<(), Error> {
         return Err(Error::IsPartition { table: rel.qualified(), root: root.qualified() });
     }
     if rel.is_partitioned() { partitioned(rel) } else { table(rel) }
+}
+
+/// Refuses a journal with triggers of others, which could change or swallow what is written to it.
+pub fn journal(rel: &Rel, functions: &Functions) -> Result<(), Error> {
+    match rel.triggers().into_iter().find(|t| !t.internal && !functions.has(t.function)) {
+        None => Ok(()),
+        Some(trigger) => Err(cannot(
+            rel,
+            format!("Its trigger \"{}\" could change or swallow what is written to it.", trigger.name),
+            format!("Drop it: DROP TRIGGER {} ON {}.", spi::quote_ident(&trigger.name), rel.qualified()),
+        )),
+    }
 }
 
 /// The refusal to protect what is a log, or a part of one.
@@ -196,6 +208,16 @@ fn common(rel: &Rel) -> Result<(), Error> {
             "Make the key's actions NO ACTION or RESTRICT.",
         ));
     }
+    if let Some(check) = log::foreign_check(rel)? {
+        return Err(cannot(
+            rel,
+            format!(
+                "Its constraint \"{check}\" calls a function that is not PostgreSQL's own: which partitions a query looks at \
+                 would depend on what that function says then."
+            ),
+            "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+        ));
+    }
     columns(rel)?;
     if let Some(trigger) = later_trigger(rel) {
         return Err(cannot(
@@ -219,6 +241,16 @@ fn changing_foreign_key(rel: &Rel) -> Result<Option<String>, Error> {
 fn columns(rel: &Rel) -> Result<(), Error> {
     // Finds a type outside the format.
     RowWriter::of(rel)?;
+    if let Some(column) = rel.columns().into_iter().find(|c| types::is_temporary(c.type_oid, c.collation)) {
+        return Err(cannot(
+            rel,
+            format!(
+                "The type or the collation of its column \"{}\" is temporary: it ends with a session.",
+                column.name
+            ),
+            "Give the column a permanent type and collation first.",
+        ));
+    }
     let ours: Vec<_> = rel.columns().into_iter().filter(|c| is_notary_column(&c.name)).collect();
     for column in &ours {
         if !NOTARY_COLUMNS.iter().any(|(name, _)| *name == column.name) {

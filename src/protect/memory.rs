@@ -8,6 +8,7 @@ use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{rewrite, spi};
+use notary_core::digest::Digest;
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -94,10 +95,36 @@ pub fn past(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Header>, Error> {
         .collect())
 }
 
-/// The number of the next segment of a log.
+/// The number of the next segment of a log: above all that memory and journal know, either of which may have come to a
+/// copy without the other.
 pub fn next_number(log: LogId) -> Result<u32, Error> {
-    let highest = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?;
-    Ok(highest.iter().map(|r| r.header.segment).max().unwrap_or(0) + 1)
+    let remembered = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?;
+    let remembered = remembered.iter().map(|r| r.header.segment).max();
+    let sql = "SELECT max(segment) FROM notary.journal
+               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND segment BETWEEN 1 AND 2147483647";
+    let journaled = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<i64>(row, 1)))?;
+    let journaled = journaled.into_iter().flatten().next().and_then(|n| u32::try_from(n).ok());
+    Ok(remembered.max(journaled).unwrap_or(0).saturating_add(1))
+}
+
+/// The segment whose header has this hash, as far as the extension remembers.
+pub struct Owner {
+    /// The log.
+    pub log: LogId,
+    /// The segment's number.
+    pub segment: u32,
+    /// The table that it was on.
+    pub table: String,
+}
+
+/// The segment that a chain which begins with this hash belongs to.
+pub fn owner_of(header_hash: &Digest) -> Result<Option<Owner>, Error> {
+    let known = remembered("true", &[])?.into_iter().find(|known| known.header.hash() == *header_hash);
+    Ok(known.map(|known| Owner {
+        log: known.log,
+        segment: known.header.segment,
+        table: spi::quote_qualified(&known.schema, &known.table),
+    }))
 }
 
 /// Notes the segments of a partitioned log that are not known here: a log that was restored alone has come without its
@@ -190,11 +217,13 @@ pub fn remember_ended_elsewhere(log: LogId) -> Result<(), Error> {
 /// Did the segment end by `notary.unprotect`? The journal says so: by segments, whose numbers only grow, and not by
 /// times, since clocks are set back.
 pub fn has_ended(header: &Header) -> Result<bool, Error> {
-    let sql = "SELECT EXISTS (
-                   SELECT FROM notary.journal AS u WHERE u.log = $1::pg_catalog.uuid AND u.action = 'unprotect'
-                   AND (u.details ->> 'last_segment')::int8 >= $2)";
+    let sql = format!(
+        "SELECT EXISTS (
+             SELECT FROM notary.journal AS u WHERE u.log = $1::pg_catalog.uuid AND u.action = 'unprotect' AND {} >= $2)",
+        crate::journal::last_segment("u")
+    );
     let args = [header.log.to_string().into(), i64::from(header.segment).into()];
-    let ended = as_superuser(|| spi::rows(sql, &args, |row| spi::get::<bool>(row, 1)))?;
+    let ended = as_superuser(|| spi::rows(&sql, &args, |row| spi::get::<bool>(row, 1)))?;
     Ok(ended.into_iter().flatten().next().unwrap_or(false))
 }
 
@@ -251,7 +280,7 @@ pub fn state_of(
         let mark = log::mark(&Rel::open(*leaf, pg_sys::NoLock), functions);
         if let Ok(Some(Mark::Segment(segment))) = mark {
             last_segment = last_segment.max(segment.current().segment);
-            ends.extend(chain_ends(*leaf, &segment.headers)?);
+            ends.extend(all_ends(*leaf, &segment.headers)?);
         }
     }
     let ends: Vec<_> = ends.into_iter().map(|((segment, chain), last)| json!([segment, chain, last])).collect();
@@ -261,6 +290,19 @@ pub fn state_of(
         vec![json!({ "findings": damage.len(), "found": first, "chain_ends": ends, "last_segment": last_segment })];
     states.extend(parts.map(|more| json!({ "found": more, "last_segment": last_segment })));
     Ok(states)
+}
+
+/// The same as `chain_ends`, and 0 for the first chain of a segment without entries: that there were none is to be noted
+/// too.
+fn all_ends(relid: pg_sys::Oid, headers: &[Header]) -> Result<BTreeMap<(u32, i64), i64>, Error> {
+    let mut ends = chain_ends(relid, headers)?;
+    for header in headers {
+        let of_segment = (header.segment, 0)..=(header.segment, i64::MAX);
+        if ends.range(of_segment).next().is_none() {
+            ends.insert((header.segment, i64::from(header.first_chain)), 0);
+        }
+    }
+    Ok(ends)
 }
 
 /// The highest seq of each chain of a table, by segment and chain.
@@ -290,9 +332,12 @@ fn chain_ends(relid: pg_sys::Oid, headers: &[Header]) -> Result<BTreeMap<(u32, i
 /// less what was wrong then, and entries cut from the ends of chains.
 pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Value>, Error> {
     // What was found at any unprotect stays a finding; the chains' ends are those of the last one.
-    let sql = "SELECT details FROM notary.journal WHERE log = $1::pg_catalog.uuid AND action = 'unprotect'
-               ORDER BY (details ->> 'last_segment')::int8 DESC NULLS LAST";
-    let before = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
+    let sql = format!(
+        "SELECT details FROM notary.journal AS u WHERE log = $1::pg_catalog.uuid AND action = 'unprotect'
+         ORDER BY {} DESC NULLS LAST",
+        crate::journal::last_segment("u")
+    );
+    let before = as_superuser(|| spi::rows(&sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
     let before: Vec<_> = before.into_iter().flatten().map(|json| json.0).collect();
     let found = before.iter().filter_map(|details| details["found"].as_array());
     let known: HashSet<String> = found.flatten().map(ToString::to_string).collect();

@@ -117,7 +117,12 @@ fn protect_new_partitions(noted: Option<Vec<pg_sys::Oid>>) -> Result<(), Error> 
             None => fresh.push((relid, rel.is_partitioned(), parent)),
             Some(mark) if log_of(&mark) == parent.0 => {}
             Some(_) => {
-                return Err(refused(&rel, "It is protected as another log.", "Unprotect it first, or keep it apart."));
+                return Err(Error::Refused {
+                    attempt: "ATTACH PARTITION".into(),
+                    log: rel.qualified(),
+                    detail: "It is a log of its own, and would become a part of another one.".into(),
+                    hint: String::new(),
+                });
             }
         }
     }

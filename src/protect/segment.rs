@@ -41,39 +41,30 @@ pub fn protect_segment(
     functions: &Functions,
 ) -> Result<(LogId, u64), Error> {
     lock::lock_log_numbers(log.as_bytes());
-    let past = memory::past(relid, log)?;
+    let headers_before = memory::past(relid, log)?;
     let census = census(relid)?;
-    if let Some(unknown) = census.first_prevs.iter().find(|prev| past.iter().all(|h| h.hash() != **prev)) {
-        let rel = Rel::open(relid, pg_sys::NoLock);
-        return Err(Error::CannotProtect {
-            table: rel.qualified(),
-            why: format!(
-                "Its notary_* columns hold entries of a segment that this database does not know (its header's hash is \
-                 {unknown})."
-            ),
-            hint: "To begin a new log with these rows, set their notary_* columns to NULL first. To keep them as they \
-                   are, restore the table together with its triggers."
-                .into(),
-        });
+    if let Some(unknown) = census.first_prevs.iter().find(|prev| headers_before.iter().all(|h| h.hash() != **prev)) {
+        return Err(strange_entries(relid, unknown, functions)?);
     }
-    if past.is_empty() && census.placed > 0 {
+    if headers_before.is_empty() && census.placed > 0 {
         return Err(Error::CannotProtect {
             table: Rel::open(relid, pg_sys::NoLock).qualified(),
             why: format!("Rows with values in the notary_* columns that pg_notary did not write: {}.", census.placed),
             hint: "Set these columns to NULL in all rows, or drop or rename them if they are your own.".into(),
         });
     }
-    let header = header(relid, log, &past, &census)?;
+    let header = header(relid, log, &headers_before, &census)?;
     if census.unchained > 0 || census.missing_values {
         adopt(relid, &header)?;
     }
     add_constraint(relid)?;
-    let mut headers = past;
+    let past: Vec<_> = headers_before.iter().map(|h| h.segment).collect();
+    let mut headers = headers_before;
     let since_unprotect = was_unprotected(relid, headers.last())?;
     headers.push(header);
     add_triggers(relid, &Segment { headers, max_chains })?;
     let header = memory::remember(relid, max_chains, functions)?;
-    write_to_journal(relid, &header, max_chains, since_unprotect)?;
+    write_to_journal(relid, &header, &past, max_chains, since_unprotect)?;
     Ok((log, header.adopted))
 }
 
@@ -84,6 +75,38 @@ pub enum ColumnsWere {
     Missing,
     /// It was, or somebody copied it, or it is to be attached.
     There,
+}
+
+/// The refusal to begin a segment over entries that begin with a header which is none of the table's.
+fn strange_entries(relid: pg_sys::Oid, header_hash: &Digest, functions: &Functions) -> Result<Error, Error> {
+    let table = qualified(relid);
+    let Some(owner) = memory::owner_of(header_hash)? else {
+        return Ok(Error::CannotProtect {
+            table,
+            why: format!(
+                "Its notary_* columns hold entries of a segment that this database does not know (its header's hash is \
+                 {header_hash})."
+            ),
+            hint: "To begin a new log with these rows, set their notary_* columns to NULL first. To keep them as they \
+                   are, restore the table together with its triggers."
+                .into(),
+        });
+    };
+    let memory::Owner { log, segment, table: noted } = owner;
+    // The values of the notary_* columns are evidence: nobody is told to take them away.
+    let copy = "For a log of its own, copy the other columns into a new table and protect that one.";
+    let (carrier, hint) = match memory::table_with(log, functions)? {
+        Some(other) => {
+            let unprotect = format!("SELECT notary.unprotect({}, 'why')", spi::quote_literal(&other));
+            let hint = format!(
+                "A log is on one table. If it shall be on this one, end its protection there first: {unprotect}. {copy}"
+            );
+            (format!("{other} carries now"), hint)
+        }
+        None => (format!("was on {noted}"), format!("A log goes on in the table that it was on. {copy}")),
+    };
+    let why = format!("Its rows are entries of segment {segment} of the log {log}, which {carrier}.");
+    Ok(Error::CannotProtect { table, why, hint })
 }
 
 /// Adds those of the five columns that are missing, to a partitioned table with all its partitions.
@@ -286,6 +309,7 @@ fn was_unprotected(relid: pg_sys::Oid, last: Option<&Header>) -> Result<bool, Er
 fn write_to_journal(
     relid: pg_sys::Oid,
     header: &Header,
+    past: &[u32],
     max_chains: Option<u32>,
     since_unprotect: bool,
 ) -> Result<(), Error> {
@@ -303,6 +327,7 @@ fn write_to_journal(
         "adopted": header.adopted,
         "max_chains": max_chains,
         "bounds": log::bounds(relid)?,
+        "past": past,
     });
     let changed = if since_unprotect { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());

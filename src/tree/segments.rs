@@ -201,7 +201,7 @@ impl Segments {
 fn remembered(log: LogId) -> Result<Vec<Header>, Error> {
     let sql = "SELECT header FROM notary.segment WHERE log = $1 ORDER BY segment";
     let lines = as_superuser(|| {
-        spi::rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| spi::get::<String>(row, 1))
+        spi::kept_rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| spi::get::<String>(row, 1))
     })?;
     Ok(lines.iter().flatten().filter_map(|line| Header::parse(line).ok()).filter(|header| header.log == log).collect())
 }

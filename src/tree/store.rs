@@ -76,7 +76,7 @@ pub fn newest_tree(log: LogId) -> Result<Option<Tree>, Error> {
     let sql = "SELECT incarnation::int8, origin, database, timeline FROM notary.tree WHERE log = $1
                ORDER BY incarnation DESC LIMIT 1";
     let rows = as_superuser(|| {
-        spi::rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| {
+        spi::kept_rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
             Ok((small(row, 1)?, text(2)?, text(3)?, spi::get::<i64>(row, 4)?.unwrap_or(0)))
         })
@@ -123,7 +123,7 @@ pub fn ranges(tree: &Tree, from: u64, to: u64) -> Result<Vec<Range>, Error> {
         "{RANGE} AND first_leaf < $4 AND first_leaf >= coalesce((SELECT max(first_leaf) FROM notary.leaf_range
          WHERE log = $1 AND incarnation = $2::int4 AND first_leaf <= $3), 0) ORDER BY first_leaf"
     );
-    as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(from).into(), signed(to).into()], read_range))
+    as_superuser(|| spi::kept_rows(&sql, &[log, incarnation, signed(from).into(), signed(to).into()], read_range))
 }
 
 /// The range with an entry: chain 0 and seq 0 for a header.
@@ -132,7 +132,7 @@ pub fn range_of(tree: &Tree, segment: u32, chain: u32, seq: u64) -> Result<Optio
     let sql =
         format!("{RANGE} AND segment = $3 AND chain = $4::int4 AND first_seq <= $5 ORDER BY first_seq DESC LIMIT 1");
     let args = [log, incarnation, signed(segment.into()).into(), signed(chain.into()).into(), signed(seq).into()];
-    let found = as_superuser(|| spi::rows(&sql, &args, read_range))?;
+    let found = as_superuser(|| spi::kept_rows(&sql, &args, read_range))?;
     Ok(found.into_iter().next().filter(|range| seq <= range.last_seq))
 }
 
@@ -141,7 +141,7 @@ pub fn last_ranges(tree: &Tree, size: u64) -> Result<Vec<Range>, Error> {
     let [log, incarnation] = args(tree);
     let sql = "SELECT DISTINCT ON (segment, chain) first_leaf, segment, chain::int8, first_seq, last_seq FROM notary.leaf_range
                WHERE log = $1 AND incarnation = $2::int4 AND first_leaf < $3 ORDER BY segment, chain, first_seq DESC";
-    let mut last = as_superuser(|| spi::rows(sql, &[log, incarnation, signed(size).into()], read_range))?;
+    let mut last = as_superuser(|| spi::kept_rows(sql, &[log, incarnation, signed(size).into()], read_range))?;
     for range in &mut last {
         range.last_seq = range.last_seq.min(range.first_seq.saturating_add(size - range.first_leaf - 1));
     }
@@ -197,7 +197,7 @@ pub fn subtrees(tree: &Tree, level: u8, first: u64, count: u64) -> Result<Vec<Op
         signed(first.saturating_add(count)).into(),
     ];
     let rows = as_superuser(|| {
-        spi::rows(sql, &args, |row| Ok((number(row, 1)?, spi::get::<Vec<u8>>(row, 2)?.unwrap_or_default())))
+        spi::kept_rows(sql, &args, |row| Ok((number(row, 1)?, spi::get::<Vec<u8>>(row, 2)?.unwrap_or_default())))
     })?;
     let mut found = vec![None; usize::try_from(count).unwrap_or(0)];
     for (start, hashes) in rows {
@@ -253,7 +253,7 @@ pub fn all_seals() -> Result<BTreeMap<LogId, Vec<ListedSeal>>, Error> {
                    coalesce(lag(size) OVER (PARTITION BY log, incarnation ORDER BY size), 0)
                FROM notary.seal_store ORDER BY log, incarnation, size";
     let rows = as_superuser(|| {
-        spi::rows(sql, &[], |row| {
+        spi::kept_rows(sql, &[], |row| {
             let log = spi::get::<String>(row, 5)?.and_then(|log| log.parse::<LogId>().ok());
             let incarnation = spi::get::<i32>(row, 6)?.unwrap_or(0);
             let keys = spi::get::<Vec<Option<String>>>(row, 7)?.unwrap_or_default().into_iter().flatten().collect();
@@ -272,14 +272,14 @@ pub fn all_seals() -> Result<BTreeMap<LogId, Vec<ListedSeal>>, Error> {
 pub fn newest_seal(tree: &Tree) -> Result<Option<StoredSeal>, Error> {
     let [log, incarnation] = args(tree);
     let sql = format!("{SEAL} ORDER BY size DESC LIMIT 1");
-    Ok(as_superuser(|| spi::rows(&sql, &[log, incarnation], read_seal))?.into_iter().flatten().next())
+    Ok(as_superuser(|| spi::kept_rows(&sql, &[log, incarnation], read_seal))?.into_iter().flatten().next())
 }
 
 /// The seal of a tree at this size.
 pub fn seal_of_size(tree: &Tree, size: u64) -> Result<Option<StoredSeal>, Error> {
     let [log, incarnation] = args(tree);
     let sql = format!("{SEAL} AND size = $3");
-    let found = as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(size).into()], read_seal))?;
+    let found = as_superuser(|| spi::kept_rows(&sql, &[log, incarnation, signed(size).into()], read_seal))?;
     Ok(found.into_iter().flatten().next())
 }
 
@@ -287,7 +287,7 @@ pub fn seal_of_size(tree: &Tree, size: u64) -> Result<Option<StoredSeal>, Error>
 pub fn seal_before(tree: &Tree, leaf: u64) -> Result<Option<StoredSeal>, Error> {
     let [log, incarnation] = args(tree);
     let sql = format!("{SEAL} AND size <= $3 ORDER BY size DESC LIMIT 1");
-    let found = as_superuser(|| spi::rows(&sql, &[log, incarnation, signed(leaf).into()], read_seal))?;
+    let found = as_superuser(|| spi::kept_rows(&sql, &[log, incarnation, signed(leaf).into()], read_seal))?;
     Ok(found.into_iter().flatten().next())
 }
 

@@ -1,19 +1,19 @@
 //! One log, checked whole: guard, headers, columns, rows, index.
 
 use super::adopted::Adopted;
-use super::guard_state;
+use super::closed::{Closed, Ends};
 use super::index::{self, Key, Sum};
-use super::known::{self, Changes, Expected, Protection};
-use super::logs;
+use super::known::{self, Changes, Expected, Known, Protection};
 use super::rows::{At, Subject};
-use super::sealed::{self, Known, Places, Sealed};
+use super::sealed::{self, Besides, Places, Sealed};
+use super::{guard_state, headers, logs};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::index as chain_index;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
-use crate::pg::{subxact, validate};
+use crate::pg::{compat, subxact, types, validate};
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -22,7 +22,7 @@ use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
 use serde_json::json;
 use std::cell::RefCell;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// What a check says, piece by piece, with the table it is about.
@@ -79,34 +79,43 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         places: Places::default(),
         index_is_damaged: false,
         changes: None,
-        protections: BTreeMap::new(),
+        known: Known::default(),
+        ends: Ends::new(),
         read: HashSet::new(),
+        unknown: HashSet::new(),
+        oldest: None,
         headers: Vec::new(),
         limit: None,
         newest: None,
         present: HashMap::new(),
+        columns_changed: HashSet::new(),
+        columns_said: HashSet::new(),
         report: Report::default(),
         say,
     };
     // Before the partitions are listed: one that comes meanwhile is no longer expected, and none can go.
     let log = logs::log_id(root.oid(), functions);
-    let expected = match log.filter(|_| !root.is_partition()) {
-        Some(log) => known::segments(log)?,
-        None => BTreeMap::new(),
+    // By pg_inherits: what pg_class says of a partition is for the guard's state to judge.
+    let expected = match log.filter(|_| log::root(root) == root.oid()) {
+        Some(log) => Some(known::Segments::of(log)?),
+        None => None,
     };
-    if let Some(log) = log {
-        check.protections = known::protections(log)?;
-    }
     check.report.log = log;
-    for finding in guard_state::of_database()? {
-        check.finding(root.oid(), None, finding);
-    }
+    check.database(root)?;
     let tables = tables(root);
+    // Now that they are locked: what their triggers carry is known by now.
+    if let Some(log) = log {
+        check.known = Known::of(log)?;
+        check.ends = known::closed_ends(log)?;
+    }
+    for detail in std::mem::take(&mut check.known.damage) {
+        check.finding(root.oid(), None, Finding::general(Problem::HeaderChanged, detail));
+    }
     for table in tables.iter().copied() {
         let rel = Rel::open(table, pg_sys::AccessShareLock);
         if !rel.is_table() {
             let detail = "pg_class says that the log is no table: its entries cannot be read".to_owned();
-            check.read.insert(table);
+            check.unknown.insert(table);
             check.finding(table, None, Finding::general(Problem::GuardOff, detail));
         } else if rel.is_partitioned() {
             check.partitioned(&rel)?;
@@ -114,16 +123,15 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
             check.segment(&rel)?;
         }
     }
-    for absent in expected.into_values() {
-        if !absent.table.is_some_and(|table| check.read.contains(&table)) {
-            check.absent(root.oid(), &absent);
+    if let Some(expected) = expected {
+        for absent in expected.all.values() {
+            check.absent(root.oid(), absent, expected.lives(absent, check.oldest));
         }
     }
     for table in tables {
-        let rel = Rel::open(table, pg_sys::AccessShareLock);
-        if rel.is_partitioned() {
-            check.columns_of_partitioned(&rel);
-        }
+        // The table above the root of the check, if there is one, is not locked and not looked at.
+        let is_below = table != root.oid();
+        check.columns_of_tree(&Rel::open(table, pg_sys::AccessShareLock), is_below);
     }
     check.seals(root, scope.note.as_ref())?;
     let last_segment = check.present.keys().max().copied().unwrap_or(0);
@@ -135,7 +143,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
 
 fn tables(root: &Rel) -> Vec<pg_sys::Oid> {
     if root.is_partitioned() {
-        crate::pg::compat::all_inheritors(root.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
+        compat::all_inheritors(root.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE)
     } else {
         vec![root.oid()]
     }
@@ -147,10 +155,16 @@ struct Check<'a> {
     places: Places,
     index_is_damaged: bool,
     changes: Option<Changes>,
-    /// What the journal says of the log's segments.
-    protections: BTreeMap<u32, Protection>,
+    /// What is known of the log's segments.
+    known: Known,
+    /// Where the chains of its ended segments ended.
+    ends: Ends,
     /// The tables with rows that were looked at.
     read: HashSet<pg_sys::Oid>,
+    /// The tables of which no headers could be read, which is a finding by itself.
+    unknown: HashSet<pg_sys::Oid>,
+    /// The lowest number of a segment that is the newest of its table.
+    oldest: Option<u32>,
     /// The headers of the table that is being checked.
     headers: Vec<Header>,
     /// What the trigger of the partitioned table above says of max_chains.
@@ -159,6 +173,10 @@ struct Check<'a> {
     newest: Option<Header>,
     /// The segments whose headers were seen, and on which table first.
     present: HashMap<u32, pg_sys::Oid>,
+    /// The tables whose columns are not what their headers tell of.
+    columns_changed: HashSet<pg_sys::Oid>,
+    /// What was said of columns that tables of a partition tree do not have alike.
+    columns_said: HashSet<(pg_sys::Oid, String)>,
     report: Report,
     say: &'a mut dyn FnMut(&Said),
 }
@@ -185,20 +203,35 @@ impl Check<'_> {
         (self.say)(&Said::Remark { table, remark });
     }
 
+    /// What is wrong with the guard of the database, which is that of every log.
+    fn database(&mut self, root: &Rel) -> Result<(), Error> {
+        for finding in guard_state::of_database()? {
+            self.finding(root.oid(), None, finding);
+        }
+        if let Some(journal) = known::journal_elsewhere(self.functions)? {
+            let detail =
+                format!("the journal of what is done to logs is the table {journal}, and not found as notary.journal");
+            self.finding(root.oid(), None, Finding::general(Problem::GuardOff, detail));
+        }
+        Ok(())
+    }
+
     /// A segment that the log should have, unless its header was seen.
-    fn absent(&mut self, root: pg_sys::Oid, expected: &Expected) {
-        let Expected { segment, name, table, lives } = expected;
-        if self.present.contains_key(segment) {
+    fn absent(&mut self, root: pg_sys::Oid, expected: &Expected, lives: bool) {
+        let Expected { segment, name, table, .. } = expected;
+        let among = |tables: &HashSet<pg_sys::Oid>| table.is_some_and(|table| tables.contains(&table));
+        if self.present.contains_key(segment) || among(&self.unknown) {
             return;
         }
         let elsewhere = match table.and_then(|table| Rel::try_open(table, pg_sys::NoLock)) {
+            Some(rel) if among(&self.read) => format!("the table {} does not carry its header", rel.qualified()),
             Some(rel) => format!("the table {} is no partition of the log", rel.qualified()),
             None => "its table is not here".to_owned(),
         };
-        if *lives {
+        if lives {
             let detail = format!("segment {segment} ({name}) is missing with all its entries: {elsewhere}");
             self.finding(root, Some(*segment), Finding::general(Problem::Missing, detail));
-        } else {
+        } else if !among(&self.read) {
             let notice = Notice::NotProtectedBetween;
             let detail = format!("segment {segment} ({name}) left the log while it was not protected: {elsewhere}");
             self.remark(root, Remark { notice, chain: None, seq: None, detail });
@@ -212,7 +245,7 @@ impl Check<'_> {
         }
         let cut = self.changes.as_ref().map_or(&[][..], |changes| &changes.cut);
         let present = self.present.keys().copied().collect();
-        let known = Known { functions: self.functions, places: std::mem::take(&mut self.places), cut, present };
+        let known = Besides { functions: self.functions, places: std::mem::take(&mut self.places), cut, present };
         let outcome = sealed::check(root, known, note)?;
         self.report.sealed = outcome.sealed;
         for (table, segment, finding) in outcome.findings {
@@ -228,14 +261,14 @@ impl Check<'_> {
         for finding in guard_state::of_partitioned(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
         }
-        match guard_state::mark(rel, self.functions) {
+        match log::mark_in_catalog(rel, self.functions) {
             Ok(Some(Mark::Partitioned { log, max_chains })) => {
                 self.limit = Some(max_chains);
                 self.belongs(rel, log);
             }
             Ok(Some(Mark::Segment(_))) => {
                 let detail = "pg_class says that the table is partitioned: its entries cannot be read".to_owned();
-                self.read.insert(rel.oid());
+                self.unknown.insert(rel.oid());
                 self.finding(rel.oid(), None, Finding::general(Problem::GuardOff, detail));
             }
             Ok(None) | Err(_) => {}
@@ -252,20 +285,43 @@ impl Check<'_> {
         }
     }
 
-    /// A partitioned table has the columns that its partitions' headers tell of, or queries do not show them.
-    fn columns_of_partitioned(&mut self, rel: &Rel) {
-        let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
-        for finding in findings.into_iter().flatten() {
-            self.finding(rel.oid(), None, finding);
+    /// A partitioned table has the columns that its partitions' headers tell of and all that its partitions have, or
+    /// queries do not show them.
+    fn columns_of_tree(&mut self, rel: &Rel, is_below: bool) {
+        if rel.is_partitioned() {
+            let findings = self.newest.as_ref().map(|header| guard_state::columns_of_partitioned(rel, header));
+            for finding in findings.into_iter().flatten() {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+        let above = compat::partition_ancestors(rel.oid()).first().copied();
+        let Some(above) = above.filter(|_| is_below && rel.is_partition()) else { return };
+        let above = Rel::open(above, pg_sys::AccessShareLock);
+        let [of_above, of_below] = guard_state::columns_apart(&above, rel);
+        for finding in of_above {
+            self.column_finding(above.oid(), finding);
+        }
+        // What its own header tells of was said when its rows were read.
+        if !self.columns_changed.contains(&rel.oid()) {
+            for finding in of_below {
+                self.column_finding(rel.oid(), finding);
+            }
+        }
+    }
+
+    /// Every partition says the same of a column that the table above lacks: that is one finding.
+    fn column_finding(&mut self, table: pg_sys::Oid, finding: Finding) {
+        if self.columns_said.insert((table, finding.detail.clone())) {
+            self.finding(table, None, finding);
         }
     }
 
     /// The append trigger's max_chains and the partition's bounds against what the journal says of them. Bounds are
     /// not shown: they may be values.
     fn protection(&mut self, rel: &Rel, current: u32) -> Result<(), Error> {
-        let (limit, bounds) = (self.limit, log::bounds(rel.oid())?);
-        let noted = self.protections.remove(&current);
-        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(rel, self.functions) {
+        let limit = self.limit;
+        let noted = self.known.protections.remove(&current);
+        if let Ok(Some(Mark::Segment(segment))) = log::mark_in_catalog(rel, self.functions) {
             let now = log::max_chains_argument(segment.max_chains);
             let mut differs = |where_else: String| {
                 let detail = format!("the append trigger has {now}, where {where_else}");
@@ -278,7 +334,12 @@ impl Check<'_> {
                 differs(format!("the journal has {}", noted.max_chains));
             }
         }
-        if noted.is_some_and(|noted| json!(bounds) != noted.bounds) {
+        // Bounds are printed by their types' functions.
+        let noted = noted.filter(|_| !rel.columns().iter().any(|c| types::is_misprinted(c.type_oid)));
+        if let Some(Protection { bounds, .. }) = noted
+            && json!(log::bounds(rel.oid())?) != bounds
+            && json!(log::bounds_by_oid(rel.oid())?) != bounds
+        {
             let detail = "the partition's bounds, or those of a table above it, are not what notary.journal says: \
                           queries do not find its rows"
                 .to_owned();
@@ -294,6 +355,7 @@ impl Check<'_> {
             self.finding(rel.oid(), None, finding);
         }
         let Some(headers) = self.headers(rel)? else {
+            self.unknown.insert(rel.oid());
             return Ok(());
         };
         let Some(newest) = headers.last() else { return Ok(()) };
@@ -301,6 +363,7 @@ impl Check<'_> {
         self.headers.clone_from(&headers);
         self.belongs(rel, log);
         self.protection(rel, newest.segment)?;
+        self.oldest = Some(self.oldest.map_or(newest.segment, |oldest| oldest.min(newest.segment)));
         self.newest = Some(newest.clone());
         for header in &headers {
             let first = *self.present.entry(header.segment).or_insert_with(|| rel.oid());
@@ -315,6 +378,9 @@ impl Check<'_> {
         }
         let columns = guard_state::columns(rel, newest);
         let columns_changed = !columns.is_empty();
+        if columns_changed {
+            self.columns_changed.insert(rel.oid());
+        }
         for finding in columns {
             self.finding(rel.oid(), None, finding);
         }
@@ -325,7 +391,7 @@ impl Check<'_> {
     /// The headers to check the rows by: those of the append trigger; where it is gone or unreadable, the remembered
     /// ones. None, with a finding, when there are neither.
     fn headers(&mut self, rel: &Rel) -> Result<Option<Vec<Header>>, Error> {
-        let (headers, trouble) = match guard_state::mark(rel, self.functions) {
+        let (headers, trouble) = match log::mark_in_catalog(rel, self.functions) {
             Ok(Some(Mark::Segment(Segment { headers, .. }))) => (Some(headers), None),
             Ok(_) => (None, Some("the append trigger, which carries the header lines, is missing".to_owned())),
             Err(Error::BadTrigger { why, .. }) => (None, Some(why)),
@@ -346,47 +412,15 @@ impl Check<'_> {
             }
             return Ok(Some(remembered));
         };
-        self.compare_headers(rel, headers).map(Some)
-    }
-
-    /// Compares with what the extension remembers; a header that differs is one finding, and the rows are checked by
-    /// the remembered one, so that they are not reported one by one.
-    fn compare_headers(&mut self, rel: &Rel, headers: Vec<Header>) -> Result<Vec<Header>, Error> {
-        // A changed uuid is remembered under another one: look by name, too.
-        let mut remembered: BTreeMap<u32, Header> =
-            known::headers_of_table(rel)?.into_iter().map(|h| (h.segment, h)).collect();
-        if let Some(newest) = headers.last() {
-            for (segment, line) in known::headers(newest.log)? {
-                match Header::parse(&line) {
-                    Ok(header) => {
-                        remembered.insert(segment, header);
-                    }
-                    Err(why) => {
-                        let detail = format!("the extension's memory of segment {segment} is damaged: {why}");
-                        self.finding(rel.oid(), None, Finding::general(Problem::HeaderChanged, detail));
-                    }
-                }
-            }
+        let other_log = headers.last().map(|newest| newest.log).filter(|log| Some(*log) != self.report.log);
+        let (by, found) = match other_log {
+            Some(log) => headers::compare(rel, headers, &Known::of(log)?)?,
+            None => headers::compare(rel, headers, &self.known)?,
+        };
+        for (segment, finding) in found {
+            self.finding(rel.oid(), segment, finding);
         }
-        let mut by = Vec::with_capacity(headers.len());
-        for header in headers {
-            match remembered.get(&header.segment) {
-                Some(other) if *other != header => {
-                    let detail = format!(
-                        "the header of segment {} in the append trigger has hash {}, the one remembered in \
-                         notary.segment has {}",
-                        header.segment,
-                        header.hash(),
-                        other.hash()
-                    );
-                    self.finding(rel.oid(), Some(header.segment), Finding::general(Problem::HeaderChanged, detail));
-                    let trigger_fits = starts_a_chain(rel, &header);
-                    by.push(if trigger_fits { header } else { other.clone() });
-                }
-                _ => by.push(header),
-            }
-        }
-        Ok(by)
+        Ok(Some(by))
     }
 
     /// Periods in which the table was not protected.
@@ -433,6 +467,10 @@ impl Check<'_> {
             self.finding(rel.oid(), None, Finding::general(Problem::ColumnChanged, detail));
             return Ok(());
         }
+        // Said with the columns.
+        if rel.columns().iter().any(|c| !c.generated && types::cannot_be_printed(c.type_oid)) {
+            return Ok(());
+        }
         let toast = subxact::attempt(std::panic::AssertUnwindSafe(|| validate::check_toast_index(rel)));
         if let Err(why) = toast.and_then(|checked| checked) {
             let detail = format!("the index of the TOAST table cannot be read, so that no entry is: {why}");
@@ -459,13 +497,17 @@ impl Check<'_> {
         let mut folded = 0_u64;
         let (table, of_chain) = (rel.oid(), |f: &Finding| segment_of(&segments, f));
         let adopted = RefCell::new(Adopted::of(&segments));
+        let ends = std::mem::take(&mut self.ends);
+        let closed = RefCell::new(Closed::of(&segments, &ends));
         let outcome = subject.check(
             &mut |entry| {
                 sum.add(&key, entry.chain, entry.seq, At(entry.at).root());
                 adopted.borrow_mut().see(entry);
+                closed.borrow_mut().see(entry);
             },
             &mut |finding| {
                 adopted.borrow_mut().reported(&finding);
+                closed.borrow_mut().reported(&finding);
                 // A column that reads differently makes every row differ: that is one thing, not a million.
                 if columns_changed && finding.problem == Problem::ValueChanged {
                     folded += 1;
@@ -474,9 +516,10 @@ impl Check<'_> {
                 }
             },
         )?;
-        for finding in adopted.into_inner().missing() {
+        for finding in adopted.into_inner().missing().chain(closed.into_inner().inserted()) {
             self.finding(table, of_chain(&finding), finding);
         }
+        self.ends = ends;
         if folded > 0 {
             let detail = format!("{folded} entries do not match, as is to be expected after the change of columns");
             self.finding(table, None, Finding::general(Problem::ColumnChanged, detail));
@@ -496,18 +539,6 @@ impl Check<'_> {
 fn segment_of(segments: &Segments, finding: &Finding) -> Option<u32> {
     let chain = finding.chain.and_then(|c| u32::try_from(c).ok())?;
     segments.of_chain(chain).map(|(header, _)| header.segment)
-}
-
-/// Does the first entry of the segment's first chain follow this header?
-fn starts_a_chain(rel: &Rel, header: &Header) -> bool {
-    let Some(at) = NotaryColumns::of(rel) else { return false };
-    let Some(index) = chain_index::chain_index(rel, &at) else {
-        return false;
-    };
-    let mut chains = chain_index::ChainIndex::open(rel, index, at);
-    (header.first_chain..header.first_chain.saturating_add(64))
-        .filter_map(|chain| chains.first_prev(i32::try_from(chain).ok()?))
-        .any(|prev| prev == header.hash())
 }
 
 /// A finding in one line.

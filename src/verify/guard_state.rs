@@ -4,16 +4,18 @@
 //! inheritance. Says what is missing; refuses nothing.
 
 use crate::error::Error;
-use crate::log::{self, Functions, Mark};
+use crate::journal;
+use crate::log::{self, Functions};
 use crate::pg::relation::{self, Column, Rel, Trigger};
 use crate::pg::row::{self, NOTARY_COLUMNS, NotaryColumns};
 use crate::pg::{catalog, index, spi, types};
 use notary_core::header::Header;
 use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-/// The event triggers that the extension's script makes: name (that of the C function too), event, tags.
+/// The event triggers that the extension's script makes: name (that of the function too, `notary.guard_start`), event,
+/// tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
     ("notary_guard_start", "ddl_command_start", ""),
     ("notary_guard_end", "ddl_command_end", "ALTER TABLE"),
@@ -53,18 +55,15 @@ fn off(detail: impl Into<String>) -> Finding {
     Finding::general(Problem::GuardOff, detail.into())
 }
 
-/// What a table's triggers say, by the catalog as it is now.
-pub fn mark(rel: &Rel, functions: &Functions) -> Result<Option<Mark>, Error> {
-    log::mark_by(rel, &catalog::triggers(rel.oid())?, functions)
-}
-
 /// What is wrong with the guard of the whole database.
 pub fn of_database() -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
-    let triggers = spi::rows(
-        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text,
-                p.prosrc, (SELECT coalesce(string_agg(tag, ',' ORDER BY tag COLLATE \"C\"), '') FROM unnest(t.evttags) AS tag)
-         FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid",
+    // By the function's own name: another one can have the same text.
+    let triggers = catalog::rows(
+        "SELECT t.evtname::text, t.evtevent::text, t.evtenabled::text, n.nspname || '.' || p.proname,
+                (SELECT coalesce(string_agg(tag, ',' ORDER BY tag COLLATE \"C\"), '') FROM unnest(t.evttags) AS tag)
+         FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.evtfoid
+         JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace",
         &[],
         |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
@@ -75,7 +74,7 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
     for (name, event, tags) in EVENT_TRIGGERS {
         match triggers.get(name) {
             None => findings.push(off(format!("event trigger {name} is missing"))),
-            Some((e, _, symbol, t)) if e != event || symbol != name || t != tags => {
+            Some((e, _, function, t)) if e != event || *function != name.replacen('_', ".", 1) || t != tags => {
                 findings.push(off(format!("event trigger {name} is not the one that pg_notary made")));
             }
             Some((_, enabled, ..)) if enabled != "A" => {
@@ -85,15 +84,38 @@ pub fn of_database() -> Result<Vec<Finding>, Error> {
         }
     }
     findings.extend(functions()?);
+    findings.extend(members()?);
     Ok(findings)
 }
 
-fn functions() -> Result<Vec<Finding>, Error> {
+/// What pg_depend does not say to belong to the extension can be dropped and changed like anybody's.
+fn members() -> Result<Vec<Finding>, Error> {
     let rows = spi::rows(
-        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), l.lanname::text,
+        "SELECT what FROM (
+             SELECT 'function notary.' || proname || '()', 'pg_catalog.pg_proc'::regclass, oid FROM pg_catalog.pg_proc
+             WHERE pronamespace = 'notary'::regnamespace AND probin = '$libdir/pg_notary'
+             UNION ALL SELECT 'event trigger ' || evtname, 'pg_catalog.pg_event_trigger'::regclass, t.oid
+             FROM pg_catalog.pg_event_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = evtfoid
+             WHERE pronamespace = 'notary'::regnamespace
+             UNION ALL SELECT 'relation notary.' || relname, 'pg_catalog.pg_class'::regclass, oid FROM pg_catalog.pg_class
+             WHERE relnamespace = 'notary'::regnamespace AND relname IN ('segment', 'logs')) AS ours (what, class, object)
+         WHERE NOT EXISTS (
+             SELECT FROM pg_catalog.pg_depend AS d JOIN pg_catalog.pg_extension AS e ON e.oid = d.refobjid
+             WHERE d.classid = class AND d.objid = object AND d.refclassid = 'pg_catalog.pg_extension'::regclass
+             AND d.deptype = 'e' AND e.extname = 'pg_notary')
+         ORDER BY what",
+        &[],
+        |row| spi::get::<String>(row, 1),
+    )?;
+    Ok(rows.into_iter().flatten().map(|what| off(format!("{what} does not belong to the extension"))).collect())
+}
+
+fn functions() -> Result<Vec<Finding>, Error> {
+    let rows = catalog::rows(
+        // 13 is C, whatever pg_language calls it.
+        "SELECT p.proname::text, p.prosrc, coalesce(p.probin, ''), p.prolang::text,
                 coalesce(array_to_string(p.proconfig, ';'), '')
          FROM pg_catalog.pg_proc AS p
-         JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
          JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
          WHERE n.nspname = 'notary'",
         &[],
@@ -102,12 +124,14 @@ fn functions() -> Result<Vec<Finding>, Error> {
             Ok((text(1)?, [text(2)?, text(3)?, text(4)?, text(5)?]))
         },
     )?;
+    const C_LANGUAGE: &str = "13";
     let library = "$libdir/pg_notary";
     let mut findings = Vec::new();
     for (name, symbol, pinned) in FUNCTIONS {
         let path = if pinned { "search_path=pg_catalog, pg_temp" } else { "" };
         let mut ours = rows.iter().filter(|(n, _)| n == name);
-        let is_ours = ours.next().is_some_and(|(_, is)| *is == [symbol, library, "c", path]) && ours.next().is_none();
+        let is_ours =
+            ours.next().is_some_and(|(_, is)| *is == [symbol, library, C_LANGUAGE, path]) && ours.next().is_none();
         if !is_ours {
             findings.push(off(format!("function notary.{name}() is not the one of pg_notary's library")));
         }
@@ -145,7 +169,13 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         }
         Some(_) => {}
     }
+    findings.extend(strangers(&triggers, &wanted.map(|(name, ..)| name), functions));
+    if journal::is_table(rel.oid()) {
+        findings.extend(on_the_journal(&triggers, functions));
+    }
     findings.extend(hidden_triggers(rel, &triggers));
+    findings.extend(loose_triggers(rel, functions)?);
+    findings.extend(partition_flag(rel)?);
     if rel.persistence() != pg_sys::RELPERSISTENCE_PERMANENT {
         findings.push(off("the table is unlogged: a crash empties it"));
     }
@@ -159,9 +189,62 @@ pub fn of_partitioned(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, 
     let block = triggers.iter().find(|t| t.name == log::BLOCK_TRIGGER);
     let mut findings: Vec<_> =
         trigger_problem(log::BLOCK_TRIGGER, block, functions.refuse, BEFORE | CHANGES | TRUNCATE).into_iter().collect();
+    // A segment that pg_class calls partitioned has all its triggers, and is a finding by itself.
+    if log::append_trigger(&triggers, functions).is_none_or(|append| append.name != log::APPEND_TRIGGER) {
+        findings.extend(strangers(&triggers, &[log::BLOCK_TRIGGER], functions));
+    }
     findings.extend(hidden_triggers(rel, &triggers));
+    findings.extend(loose_triggers(rel, functions)?);
+    findings.extend(partition_flag(rel)?);
     findings.extend(foreign(rel)?);
     Ok(findings)
+}
+
+/// Triggers of ours that pg_depend does not tie to their table and function: what they call could be dropped from under
+/// them.
+fn loose_triggers(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
+    let tied = |class: &str, column: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_depend AS d WHERE d.classid = 'pg_catalog.pg_trigger'::regclass
+             AND d.objid = t.oid AND d.refclassid = 'pg_catalog.{class}'::regclass AND d.refobjid = t.{column})"
+        )
+    };
+    let sql = format!(
+        "SELECT tgname::text FROM pg_catalog.pg_trigger AS t WHERE tgrelid = $1 AND tgfoid IN ($2, $3)
+         AND NOT ({} AND {}) ORDER BY tgname",
+        tied("pg_proc", "tgfoid"),
+        tied("pg_class", "tgrelid")
+    );
+    let args = [rel.oid().into(), functions.append.into(), functions.refuse.into()];
+    let names = catalog::rows(&sql, &args, |row| spi::get::<String>(row, 1))?;
+    let loose = |name| off(format!("pg_depend does not tie trigger \"{name}\" to its table and its function"));
+    Ok(names.into_iter().flatten().map(loose).collect())
+}
+
+/// Triggers that call functions of ours and are not ours: what they carry is not what protect wrote.
+fn strangers(triggers: &[Trigger], ours: &[&str], functions: &Functions) -> Vec<Finding> {
+    let strangers = triggers.iter().filter(|t| functions.has(t.function) && !ours.contains(&t.name.as_str()));
+    strangers
+        .map(|t| {
+            off(format!("trigger \"{}\" calls a function of pg_notary, and protect makes none of that name", t.name))
+        })
+        .collect()
+}
+
+/// Triggers of users on the journal, enabled or not: they could change or swallow what is written to it.
+fn on_the_journal(triggers: &[Trigger], functions: &Functions) -> Vec<Finding> {
+    let theirs = triggers.iter().filter(|t| !t.internal && !functions.has(t.function));
+    theirs
+        .map(|t| off(format!("trigger \"{}\" can change or swallow what is written to the journal", t.name)))
+        .collect()
+}
+
+/// pg_class says that the table is a partition, and PostgreSQL believes it, though pg_inherits has none above it. (That it
+/// says the opposite of one is found as an inheritance.)
+fn partition_flag(rel: &Rel) -> Result<Option<Finding>, Error> {
+    let sql = "SELECT FROM pg_catalog.pg_inherits JOIN pg_catalog.pg_class ON oid = inhparent WHERE inhrelid = $1";
+    let orphan = rel.is_partition() && catalog::rows(sql, &[rel.oid().into()], |_| Ok(()))?.is_empty();
+    Ok(orphan.then(|| off("pg_class says that the table is a partition, and it is one of no table")))
 }
 
 /// pg_class says that there are no triggers, and PostgreSQL believes it, though pg_trigger has some.
@@ -188,7 +271,7 @@ fn trigger_problem(name: &str, trigger: Option<&Trigger>, function: pg_sys::Oid,
 fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
     let foreign = |detail: String| Finding::general(Problem::ForeignRows, detail);
     let names = |sql: &str| {
-        spi::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))
+        catalog::rows(sql, &[rel.oid().into()], |row| spi::get::<String>(row, 1))
             .map(|names| names.into_iter().flatten().collect::<Vec<_>>())
     };
     let mut findings = Vec::new();
@@ -199,6 +282,11 @@ fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
         for child in names("SELECT inhrelid::regclass::text FROM pg_catalog.pg_inherits WHERE inhparent = $1")? {
             findings.push(foreign(format!("rows of the inheriting table {child} appear as this log's")));
         }
+    }
+    if let Some(check) = log::foreign_check(rel)? {
+        findings.push(foreign(format!(
+            "constraint \"{check}\" calls a function that is not PostgreSQL's own, and queries leave out rows by what it says"
+        )));
     }
     if !rel.is_partition() {
         for parent in names("SELECT inhparent::regclass::text FROM pg_catalog.pg_inherits WHERE inhrelid = $1")? {
@@ -228,6 +316,10 @@ pub fn columns(rel: &Rel, header: &Header) -> Vec<Finding> {
         }
     }
     findings.extend(columns.iter().filter_map(|c| unexpected(c, header)).map(changed));
+    let misprinted = columns.iter().filter(|c| types::is_misprinted(c.type_oid));
+    for name in misprinted.map(|c| relation::type_name(c.type_oid, -1)).collect::<BTreeSet<_>>() {
+        findings.push(changed(format!("values of type {name} are shown by another function than PostgreSQL's own")));
+    }
     findings
 }
 
@@ -244,6 +336,24 @@ pub fn columns_of_partitioned(rel: &Rel, header: &Header) -> Vec<Finding> {
         .map(|(name, _)| format!("column \"{name}\" of the partitions is missing or another one here"))
         .map(|detail| Finding::general(Problem::ColumnChanged, detail))
         .collect()
+}
+
+/// Columns that a table and the partitioned table above it do not have alike, though PostgreSQL makes them so: what is
+/// wrong with each of the two.
+pub fn columns_apart(above: &Rel, below: &Rel) -> [Vec<Finding>; 2] {
+    let (above, below) = (above.columns(), below.columns());
+    let same = |a: &Column, b: &Column| {
+        a.name == b.name && (a.type_oid, a.typmod, a.collation) == (b.type_oid, b.typmod, b.collation)
+    };
+    let lacking = below.iter().filter(|theirs| !above.iter().any(|c| same(c, theirs)));
+    let missing = above.iter().filter(|theirs| !below.iter().any(|c| c.name == theirs.name));
+    let changed = |detail: String| Finding::general(Problem::ColumnChanged, detail);
+    [
+        lacking
+            .map(|c| changed(format!("column \"{}\" of the partitions is missing or another one here", c.name)))
+            .collect(),
+        missing.map(|c| changed(format!("column \"{}\" of the partitioned table is missing here", c.name))).collect(),
+    ]
 }
 
 fn unexpected(column: &Column, header: &Header) -> Option<String> {

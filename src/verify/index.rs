@@ -2,10 +2,11 @@
 //!
 //! Both sides add up a keyed hash of (chain, seq, where the row is) for every visible row; equal sums mean equal sets. The
 //! key is a secret of this run: sums of an unkeyed hash could be made to fit. Only on a difference is each side looked
-//! through for what the other lacks.
+//! through for what the other lacks. Where they are equal, searches must find what the index has: an index whose pages lead
+//! elsewhere keeps queries from seeing rows.
 
 use super::rows::{At, Subject};
-use crate::pg::heap::{Reader, Tid};
+use crate::pg::heap::{Layout, Reader, Tid};
 use crate::pg::index_scan::{self, IndexEntry};
 use crate::pg::{context, rewrite, subxact};
 use notary_core::{Finding, Problem};
@@ -56,7 +57,7 @@ pub fn check(subject: &mut Subject<'_>, index: pg_sys::Oid, key: &Key, heap: Sum
     }))
     .and_then(|checked: Result<Sum, String>| checked);
     match whole {
-        Ok(sum) if sum == heap => {}
+        Ok(sum) if sum == heap => searches(subject, index, report),
         Ok(_) => differences(subject, index, report),
         Err(why) => report(Finding::general(
             Problem::IndexMismatch,
@@ -76,18 +77,55 @@ fn sum_of(subject: &Subject<'_>, index: pg_sys::Oid, key: &Key) -> Sum {
     sum
 }
 
+/// Says which entries a search does not find: with each leaf's first and last entry found, and the entries in order, all
+/// of them are. An entry whose row is not visible may go at any time; one whose row is visible stays, and is found
+/// wherever other sessions move it.
+fn searches(subject: &Subject<'_>, index: pg_sys::Oid, report: &mut dyn FnMut(Finding)) {
+    let lost = subxact::attempt(AssertUnwindSafe(|| {
+        let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
+        let mut lost = Vec::new();
+        let is_shown = |root| !subject.is_unread(root) && reader.leads_to_visible(root, subject.blocks());
+        let ordered = index_scan::check_order(index, |entry| {
+            let IndexEntry { chain: Some(chain), seq: Some(seq), root } = *entry else { return };
+            let found = index_scan::roots_of(subject.rel, index, chain, seq).contains(&root);
+            if !found && lost.len() < 100_000 && lost.last() != Some(&(chain, seq)) && is_shown(root) {
+                lost.push((chain, seq));
+            }
+        });
+        ordered.map(|()| lost)
+    }))
+    .and_then(|checked: Result<Vec<_>, String>| checked);
+    match lost {
+        Ok(lost) if lost.is_empty() => {}
+        Ok(lost) => {
+            let mut list = List { report, count: 0 };
+            for (chain, seq) in lost {
+                list.add(chain, seq, "the unique index has this entry, but a search for it does not find it");
+            }
+            list.finish(true);
+        }
+        Err(why) => report(Finding::general(
+            Problem::IndexMismatch,
+            format!("the unique index over (notary_chain, notary_seq) cannot be searched: {why}"),
+        )),
+    }
+}
+
 /// Says which rows the index does not have, and which of its entries fit no row.
 fn differences(subject: &mut Subject<'_>, index: pg_sys::Oid, report: &mut dyn FnMut(Finding)) {
     let mut list = List { report, count: 0 };
     let mut rows_without = HashSet::new();
-    let rel = subject.rel;
+    let (rel, blocks, layout) = (subject.rel, subject.blocks(), Layout::of(subject.rel));
+    let reader = Reader::new(rel, &layout, subject.snapshot);
+    let finds = |chain, seq, root| {
+        index_scan::roots_of(rel, index, chain, seq).contains(&root) && reader.leads_to_visible(root, blocks)
+    };
     subject.each_row("comparing the index", |entry| {
         let (Some(chain), Some(seq)) = (entry.chain, entry.seq) else {
             return;
         };
         let root = At(entry.at).root();
-        let has = subxact::attempt(|| index_scan::roots_of(rel, index, chain, seq)).is_ok_and(|r| r.contains(&root));
-        if has {
+        if subxact::attempt(AssertUnwindSafe(|| finds(chain, seq, root))).is_ok_and(|found| found) {
             return;
         }
         if rows_without.len() < 100_000 {
@@ -95,7 +133,7 @@ fn differences(subject: &mut Subject<'_>, index: pg_sys::Oid, report: &mut dyn F
         }
         // A row whose own content is wrong is a finding already; that the index keeps its old place is no second one.
         if entry.computed == entry.hash {
-            list.add(chain, seq, "the table's row is not in the unique index under its chain and seq");
+            list.add(chain, seq, "the table's row is not found through the unique index under its chain and seq");
         }
     });
     let entries = subxact::attempt(AssertUnwindSafe(|| {

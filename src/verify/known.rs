@@ -3,10 +3,11 @@
 
 use crate::error::Error;
 use crate::journal;
-use crate::log::Functions;
+use crate::log::{self, Functions, Mark};
 use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
-use crate::pg::spi;
+use crate::pg::row::NotaryColumns;
+use crate::pg::{catalog, spi};
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use notary_core::{Finding, Problem};
@@ -14,27 +15,111 @@ use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
 
-/// Header lines that the extension remembers, by segment number.
-pub fn headers(log: LogId) -> Result<BTreeMap<u32, String>, Error> {
-    let rows = as_superuser(|| {
-        spi::rows(
-            "SELECT segment, header FROM notary.segment WHERE log = $1::pg_catalog.uuid",
-            &[log.to_string().into()],
-            |row| Ok((spi::get::<i64>(row, 1)?, spi::get::<String>(row, 2)?)),
-        )
-    })?;
-    Ok(rows.into_iter().filter_map(|(n, h)| Some((u32::try_from(n?).ok()?, h?))).collect())
+/// What is known of a log's segments besides its triggers.
+#[derive(Default)]
+pub struct Known {
+    /// Their headers, by number: what the journal says and what the extension remembers, which may differ where somebody
+    /// changed one. Those that cannot be read are left out.
+    pub headers: BTreeMap<u32, Vec<Header>>,
+    /// What the journal says of their protection.
+    pub protections: BTreeMap<u32, Protection>,
+    /// What is damaged in either, in words.
+    pub damage: Vec<String>,
 }
 
-/// The headers that the extension remembers for a table by its name, of segments that have not ended, oldest first.
-pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
+impl Known {
+    /// Reads the journal and the extension's memory.
+    pub fn of(log: LogId) -> Result<Self, Error> {
+        let mut known = Self::default();
+        for (segment, details) in began(log)? {
+            known.add(segment, details["header"].as_str().unwrap_or_default());
+            let twice = known.protections.insert(segment, Protection::of(&details)).is_some();
+            if twice {
+                known.damage.push(format!("notary.journal says more than once how segment {segment} began"));
+            }
+        }
+        for Noted { segment, header, table } in noted(log)? {
+            let number = u32::try_from(segment).ok().filter(|segment| *segment > 0);
+            let wrong = match (number, u32::try_from(table)) {
+                (None, _) => Some("it has no such number".to_owned()),
+                (_, Err(_)) => Some(format!("its table_oid is {table}")),
+                _ => Header::parse(&header).err().map(|why| why.to_string()),
+            };
+            if let Some(why) = wrong {
+                known.damage.push(format!("the extension's memory of segment {segment} is damaged: {why}"));
+            }
+            if let Some(segment) = number {
+                known.add(segment, &header);
+            }
+        }
+        Ok(known)
+    }
+
+    fn add(&mut self, segment: u32, line: &str) {
+        let all = self.headers.entry(segment).or_default();
+        if let Ok(header) = Header::parse(line)
+            && !all.contains(&header)
+        {
+            all.push(header);
+        }
+    }
+}
+
+/// The entries of the journal that tell how a log's segments began.
+fn began(log: LogId) -> Result<Vec<(u32, Value)>, Error> {
+    if !journal::exists()? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT segment, details FROM notary.journal
+               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'header' ORDER BY notary_chain, notary_seq";
+    let rows = as_superuser(|| {
+        spi::rows(sql, &[log.to_string().into()], |row| {
+            Ok((spi::get::<i64>(row, 1)?, spi::get::<pgrx::JsonB>(row, 2)?))
+        })
+    })?;
+    Ok(rows.into_iter().filter_map(|(n, details)| Some((u32::try_from(n?).ok()?, details?.0))).collect())
+}
+
+/// A row of the extension's memory.
+struct Noted {
+    segment: i64,
+    header: String,
+    table: i64,
+}
+
+fn noted(log: LogId) -> Result<Vec<Noted>, Error> {
+    let sql = "SELECT segment, header, table_oid FROM notary.segment WHERE log = $1::pg_catalog.uuid ORDER BY segment";
+    as_superuser(|| {
+        spi::rows(sql, &[log.to_string().into()], |row| {
+            Ok(Noted {
+                segment: spi::get::<i64>(row, 1)?.unwrap_or(0),
+                header: spi::get::<String>(row, 2)?.unwrap_or_default(),
+                table: spi::get::<i64>(row, 3)?.unwrap_or(0),
+            })
+        })
+    })
+}
+
+/// The headers that the extension remembers for a table, of segments that have not ended, oldest first.
+pub struct OfTable {
+    /// The headers.
+    pub headers: Vec<Header>,
+    /// By the table's OID in this database. Otherwise by its name, which says less.
+    pub by_oid: bool,
+}
+
+/// What the extension remembers for a table: by its OID where it was noted in this database and that table is still here,
+/// by its name otherwise. What only has the name and no columns of ours is another relation.
+pub fn of_table(rel: &Rel) -> Result<OfTable, Error> {
     let (schema, table, here) = (rel.schema(), rel.name(), journal::database()?);
-    // By OID where it was noted in this database and the table is still there; by name otherwise.
-    let sql = "WITH its AS (
-                   SELECT * FROM notary.segment AS s
-                   WHERE CASE WHEN s.database = $3 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.table_oid::oid)
-                         THEN s.table_oid = $4 ELSE s.schema_name = $1 AND s.table_name = $2 END)
-               SELECT header FROM its WHERE EXISTS (
+    let may_be_named = rel.is_table() && NotaryColumns::of(rel).is_some();
+    let sql = "WITH known AS (
+                   SELECT *, database = $3 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = CASE
+                       WHEN table_oid BETWEEN 1 AND 4294967295 THEN table_oid::oid END) AS by_oid FROM notary.segment),
+               its AS (
+                   SELECT * FROM known
+                   WHERE CASE WHEN by_oid THEN table_oid = $4 ELSE schema_name = $1 AND table_name = $2 AND $5 END)
+               SELECT header, by_oid FROM its WHERE EXISTS (
                    SELECT FROM its AS live WHERE live.log = its.log AND live.ended_at IS NULL)
                ORDER BY segment";
     let rows = as_superuser(|| {
@@ -45,17 +130,26 @@ pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
                 table.as_str().into(),
                 here.as_str().into(),
                 i64::from(rel.oid().to_u32()).into(),
+                may_be_named.into(),
             ],
-            |row| spi::get::<String>(row, 1),
+            |row| Ok((spi::get::<String>(row, 1)?, spi::get::<bool>(row, 2)?)),
         )
     })?;
-    Ok(rows.into_iter().flatten().filter_map(|line| Header::parse(&line).ok()).collect())
+    let by_oid = !rows.is_empty() && rows.iter().all(|(_, by_oid)| *by_oid == Some(true));
+    let headers = rows.into_iter().filter_map(|(line, _)| Header::parse(&line?).ok()).collect();
+    Ok(OfTable { headers, by_oid })
+}
+
+/// The headers that the extension remembers for a table.
+pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
+    of_table(rel).map(|known| known.headers)
 }
 
 /// Changes that were made while a log was not protected, as the journal recorded them when protection began again.
 ///
 /// An entry of the journal excuses nothing by itself: the protection that it tells of must be in the table's headers, an
-/// unprotect must stand before it, and what it names must be older.
+/// unprotect must stand before it, and what it names must be older. Nor do more entries than it says follow it, which a
+/// transaction writes one behind the other.
 pub struct Changes {
     known: Vec<Excuse>,
     /// Entries that were cut from the ends of chains then.
@@ -65,8 +159,8 @@ pub struct Changes {
 struct Excuse {
     /// The segment that began when the changes were found.
     segment: u32,
-    /// Its header line; None where an entry only goes on with the list of another.
-    header: Option<String>,
+    /// Its header line.
+    header: String,
     places: HashSet<String>,
 }
 
@@ -74,9 +168,39 @@ impl Excuse {
     /// Does it speak of the table with these headers, and of a segment before its own?
     fn is_for(&self, headers: &[Header], segment: Option<u32>) -> bool {
         segment.is_some_and(|segment| segment < self.segment)
-            && headers
-                .iter()
-                .any(|h| h.segment == self.segment && self.header.as_ref().is_none_or(|line| *line == h.line()))
+            && headers.iter().any(|h| h.segment == self.segment && h.line() == self.header)
+    }
+}
+
+/// An entry of the journal that lists changes, or begins a segment.
+struct Listing {
+    place: (Option<i32>, Option<i64>),
+    segment: u32,
+    details: Value,
+}
+
+impl Listing {
+    fn changes(&self) -> &[Value] {
+        self.details["changed"].as_array().map_or(&[], Vec::as_slice)
+    }
+}
+
+/// A list that is not complete yet: what the entry behind it must be.
+struct Open {
+    next: (Option<i32>, Option<i64>),
+    segment: u32,
+    left: usize,
+}
+
+impl Open {
+    /// What comes behind an entry of which so many changes are still to come.
+    fn behind(entry: &Listing, left: usize) -> Self {
+        let (chain, seq) = entry.place;
+        Self { next: (chain, seq.and_then(|seq| seq.checked_add(1))), segment: entry.segment, left }
+    }
+
+    fn goes_on_with(&self, entry: &Listing) -> bool {
+        self.left > 0 && self.next == entry.place && self.next.1.is_some() && self.segment == entry.segment
     }
 }
 
@@ -97,25 +221,48 @@ impl Changes {
         if !journal::exists()? {
             return Ok(changes);
         }
-        let rows = as_superuser(|| {
-            spi::rows(
-                "SELECT segment, details ->> 'header', details -> 'changed' FROM notary.journal AS j
-                 WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'changed' AND EXISTS (
-                     SELECT FROM notary.journal AS before WHERE before.log = j.log AND before.action = 'unprotect'
-                     AND (before.details ->> 'last_segment')::int8 < j.segment)",
-                &[log.to_string().into()],
-                |row| {
-                    let segment = spi::get::<i64>(row, 1)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(0);
-                    let header = spi::get::<String>(row, 2)?;
-                    Ok((segment, header, spi::get::<pgrx::JsonB>(row, 3)?.map_or(Value::Null, |json| json.0)))
-                },
-            )
+        let sql = format!(
+            "SELECT notary_chain, notary_seq, segment, details FROM notary.journal AS j
+             WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND (details ? 'changed' OR details ? 'header') AND EXISTS (
+                 SELECT FROM notary.journal AS before WHERE before.log = j.log AND before.action = 'unprotect'
+                 AND {} < j.segment)
+             ORDER BY notary_chain, notary_seq",
+            journal::last_segment("before")
+        );
+        let entries = as_superuser(|| {
+            spi::rows(&sql, &[log.to_string().into()], |row| {
+                Ok(Listing {
+                    place: (spi::get::<i32>(row, 1)?, spi::get::<i64>(row, 2)?),
+                    segment: spi::get::<i64>(row, 3)?.and_then(|n| u32::try_from(n).ok()).unwrap_or(0),
+                    details: spi::get::<pgrx::JsonB>(row, 4)?.map_or(Value::Null, |json| json.0),
+                })
+            })
         })?;
-        for (segment, header, list) in rows {
-            let list = list.as_array().map_or(&[][..], Vec::as_slice);
+        let mut open: Option<Open> = None;
+        for entry in &entries {
+            let total = entry.details["changed_while_unprotected"].as_u64().and_then(|n| usize::try_from(n).ok());
+            let left = if let Some(header) = entry.details["header"].as_str() {
+                changes.known.push(Excuse {
+                    segment: entry.segment,
+                    header: header.to_owned(),
+                    places: HashSet::new(),
+                });
+                total.unwrap_or(0)
+            } else if let Some(open) = open.as_ref().filter(|open| open.goes_on_with(entry)) {
+                open.left
+            } else {
+                continue;
+            };
+            let list = &entry.changes()[..entry.changes().len().min(left)];
             changes.cut.extend(list.iter().filter_map(cut_end));
-            changes.known.push(Excuse { segment, header, places: list.iter().map(ToString::to_string).collect() });
+            if let Some(excuse) = changes.known.last_mut() {
+                excuse.places.extend(list.iter().map(ToString::to_string));
+            }
+            open = Some(Open::behind(entry, left - list.len()));
         }
+        // Of two entries on one beginning, one was made by hand.
+        let begun: Vec<u32> = changes.known.iter().map(|excuse| excuse.segment).collect();
+        changes.known.retain(|excuse| begun.iter().filter(|segment| **segment == excuse.segment).count() == 1);
         Ok(changes)
     }
 
@@ -164,25 +311,16 @@ pub struct Protection {
     pub bounds: Value,
     /// A number or null.
     pub max_chains: Value,
+    /// The table's segments before it, oldest first, if the entry says which.
+    pub past: Option<Vec<u32>>,
 }
 
-/// The protections of a log's segments. Entries that only go on with the list of another have none.
-pub fn protections(log: LogId) -> Result<BTreeMap<u32, Protection>, Error> {
-    if !journal::exists()? {
-        return Ok(BTreeMap::new());
+impl Protection {
+    fn of(details: &Value) -> Self {
+        let number = |n: &Value| n.as_u64().and_then(|n| u32::try_from(n).ok());
+        let past = details["past"].as_array().and_then(|past| past.iter().map(number).collect());
+        Self { bounds: details["bounds"].clone(), max_chains: details["max_chains"].clone(), past }
     }
-    let sql = "SELECT segment, details FROM notary.journal
-               WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ? 'bounds'";
-    let rows = as_superuser(|| {
-        spi::rows(sql, &[log.to_string().into()], |row| {
-            Ok((spi::get::<i64>(row, 1)?, spi::get::<pgrx::JsonB>(row, 2)?))
-        })
-    })?;
-    let one = |(segment, details): (Option<i64>, Option<pgrx::JsonB>)| {
-        let (segment, mut details) = (u32::try_from(segment?).ok()?, details?.0);
-        Some((segment, Protection { bounds: details["bounds"].take(), max_chains: details["max_chains"].take() }))
-    };
-    Ok(rows.into_iter().filter_map(one).collect())
 }
 
 /// A segment that a log was given.
@@ -192,49 +330,103 @@ pub struct Expected {
     pub name: String,
     /// Its OID, if it was noted in this database.
     pub table: Option<pg_sys::Oid>,
-    /// It has not ended by `notary.unprotect`.
-    pub lives: bool,
+    /// The extension remembers it, and no end of it.
+    remembered: bool,
+    /// The journal says that it began in this database.
+    journaled: bool,
 }
 
-/// All segments of a log, by the extension's memory and by the journal: either can be without the other, and what
-/// either says is live has not ended.
-pub fn segments(log: LogId) -> Result<BTreeMap<u32, Expected>, Error> {
-    let here = journal::database()?;
-    let memory =
-        "SELECT segment, schema_name || '.' || table_name, CASE WHEN database = $2 THEN table_oid END, ended_at IS NULL
-                  FROM notary.segment WHERE log = $1::pg_catalog.uuid";
-    let journaled = "SELECT segment, max(relation), NULL::int8, bool_or(NOT EXISTS (
-                         SELECT FROM notary.journal AS later WHERE later.log = j.log
-                         AND later.action IN ('unprotect', 'forget') AND (later.details ->> 'last_segment')::int8 >= j.segment))
-                     FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ->> 'database' = $2
-                     GROUP BY segment";
-    let args = [log.to_string().into(), here.as_str().into()];
-    let read = |sql: &str| {
-        as_superuser(|| {
-            spi::rows(sql, &args, |row| {
-                let number = |i| spi::get::<i64>(row, i).map(|n| n.and_then(|n| u32::try_from(n).ok()));
-                Ok(number(1)?.map(|segment| {
-                    Ok::<_, Error>(Expected {
-                        segment,
-                        name: spi::get::<String>(row, 2)?.unwrap_or_default(),
-                        table: number(3)?.map(pg_sys::Oid::from),
-                        lives: spi::get::<bool>(row, 4)?.unwrap_or(true),
-                    })
-                }))
+/// All segments of a log, by the extension's memory and by the journal: either can be without the other.
+pub struct Segments {
+    pub all: BTreeMap<u32, Expected>,
+    /// The highest segments there were when the journal says that protection ended.
+    ends: Vec<u32>,
+}
+
+impl Segments {
+    /// Reads both.
+    pub fn of(log: LogId) -> Result<Self, Error> {
+        let here = journal::database()?;
+        let memory = "SELECT segment, schema_name || '.' || table_name, CASE WHEN database = $2 THEN table_oid END,
+                             ended_at IS NULL, false
+                      FROM notary.segment WHERE log = $1::pg_catalog.uuid";
+        let journaled = "SELECT segment, max(relation), NULL::int8, false, true
+                         FROM notary.journal WHERE log = $1::pg_catalog.uuid AND action = 'protect' AND details ->> 'database' = $2
+                         GROUP BY segment";
+        let args = [log.to_string().into(), here.as_str().into()];
+        let read = |sql: &str| {
+            as_superuser(|| {
+                spi::rows(sql, &args, |row| {
+                    let number = |i| spi::get::<i64>(row, i).map(|n| n.and_then(|n| u32::try_from(n).ok()));
+                    Ok(number(1)?.map(|segment| {
+                        Ok::<_, Error>(Expected {
+                            segment,
+                            name: spi::get::<String>(row, 2)?.unwrap_or_default(),
+                            table: number(3)?.map(pg_sys::Oid::from),
+                            remembered: spi::get::<bool>(row, 4)?.unwrap_or(true),
+                            journaled: spi::get::<bool>(row, 5)?.unwrap_or(false),
+                        })
+                    }))
+                })
             })
-        })
-    };
-    let mut all = BTreeMap::new();
-    let mut found = read(memory)?;
-    if journal::exists()? {
-        found.extend(read(journaled)?);
+        };
+        let mut segments = Self { all: BTreeMap::new(), ends: Vec::new() };
+        let mut found = read(memory)?;
+        if journal::exists()? {
+            found.extend(read(journaled)?);
+            segments.ends = ends(log)?;
+        }
+        for expected in found.into_iter().flatten() {
+            let expected = expected?;
+            let (remembered, journaled) = (expected.remembered, expected.journaled);
+            let known = segments.all.entry(expected.segment).or_insert(expected);
+            known.remembered |= remembered;
+            known.journaled |= journaled;
+        }
+        Ok(segments)
     }
-    for expected in found.into_iter().flatten() {
-        let expected = expected?;
-        let lives = expected.lives;
-        all.entry(expected.segment).or_insert(expected).lives |= lives;
+
+    /// Has the segment not ended? What memory or journal says is live has not. `oldest`: the lowest number of those that
+    /// the log's tables carry as their newest. Protection ends and begins for all of a log's tables at once, so nothing
+    /// that began since then has ended, whatever was written down: a log can be forgotten while its triggers are hidden,
+    /// or come back from a dump after it was given up.
+    pub fn lives(&self, expected: &Expected, oldest: Option<u32>) -> bool {
+        let Expected { segment, remembered, journaled, .. } = expected;
+        let has_gone_on = |end: &u32| oldest.is_some_and(|oldest| oldest <= *end);
+        let ended = self.ends.iter().any(|end| segment <= end && !has_gone_on(end));
+        *remembered || (*journaled && !ended) || oldest.is_some_and(|oldest| oldest <= *segment)
     }
-    Ok(all)
+}
+
+/// The highest segments there were at each end of a log's protection, as the journal says.
+fn ends(log: LogId) -> Result<Vec<u32>, Error> {
+    let sql = format!(
+        "SELECT {} FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action IN ('unprotect', 'forget')",
+        journal::last_segment("j")
+    );
+    let ends = as_superuser(|| spi::rows(&sql, &[log.to_string().into()], |row| spi::get::<i64>(row, 1)))?;
+    Ok(ends.into_iter().flatten().filter_map(|end| u32::try_from(end).ok()).collect())
+}
+
+/// Where the chains of ended segments ended, as the journal noted it: by segment and chain, the lowest of what was noted,
+/// since nothing is added to a segment that has ended.
+pub fn closed_ends(log: LogId) -> Result<BTreeMap<u32, BTreeMap<i64, i64>>, Error> {
+    let mut ends: BTreeMap<u32, BTreeMap<i64, i64>> = BTreeMap::new();
+    if !journal::exists()? {
+        return Ok(ends);
+    }
+    let sql = "SELECT details -> 'chain_ends' FROM notary.journal
+               WHERE log = $1::pg_catalog.uuid AND action = 'unprotect' AND jsonb_typeof(details -> 'chain_ends') = 'array'";
+    let noted = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
+    for list in noted.into_iter().flatten() {
+        for end in list.0.as_array().map_or(&[][..], Vec::as_slice) {
+            let segment = end[0].as_u64().and_then(|n| u32::try_from(n).ok());
+            let (Some(segment), Some(chain), Some(seq)) = (segment, end[1].as_i64(), end[2].as_i64()) else { continue };
+            let lowest = ends.entry(segment).or_default().entry(chain).or_insert(seq);
+            *lowest = seq.min(*lowest);
+        }
+    }
+    Ok(ends)
 }
 
 /// Periods without protection: when, by whom, why.
@@ -259,10 +451,15 @@ pub fn unprotected_periods(log: LogId) -> Result<Vec<(String, String)>, Error> {
 /// Tables that the extension remembers as logs, by their names, with the log each was.
 pub fn remembered_tables() -> Result<Vec<(LogId, pg_sys::Oid)>, Error> {
     let here = journal::database()?;
-    let sql = "SELECT DISTINCT s.log::text, c.oid FROM notary.segment AS s JOIN pg_catalog.pg_class AS c
-               ON c.oid = CASE WHEN s.database = $1 AND EXISTS (SELECT FROM pg_catalog.pg_class WHERE oid = s.table_oid::oid)
-                          THEN s.table_oid::oid ELSE pg_catalog.to_regclass(pg_catalog.format('%I.%I', s.schema_name, s.table_name))::oid END
-               WHERE s.ended_at IS NULL";
+    let sql = "WITH known AS (
+                   SELECT log, schema_name, table_name, (
+                       SELECT oid FROM pg_catalog.pg_class WHERE database = $1
+                       AND oid = CASE WHEN table_oid BETWEEN 1 AND 4294967295 THEN table_oid::oid END) AS its
+                   FROM notary.segment WHERE ended_at IS NULL)
+               SELECT DISTINCT log::text, c.oid FROM known JOIN pg_catalog.pg_class AS c
+               -- A view that has the name is another thing.
+               ON CASE WHEN its IS NOT NULL THEN c.oid = its ELSE c.relkind IN ('r', 'p') AND c.oid =
+                   pg_catalog.to_regclass(pg_catalog.format('%I.%I', schema_name, table_name))::oid END";
     let rows = as_superuser(|| {
         spi::rows(sql, &[here.as_str().into()], |row| {
             Ok((spi::get::<String>(row, 1)?, spi::get::<pg_sys::Oid>(row, 2)?))
@@ -285,8 +482,16 @@ pub struct Lost {
 /// may have ended and begun again since.
 pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>, Error> {
     let here = journal::database()?;
-    let carried = "EXISTS (SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($2, $3)
-                   AND pg_catalog.position(tgargs, pg_catalog.convert_to(log::text, 'UTF8')) > 0)";
+    // Only as protect writes it: in a header line, or as the log of a partitioned table.
+    let carried = format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = t.tgrelid WHERE
+             t.tgfoid = $2 AND t.tgname = '{}'
+             AND pg_catalog.position(tgargs, pg_catalog.convert_to('\"log\":\"' || log::text || '\"', 'UTF8')) > 0
+             OR t.tgfoid = $3 AND t.tgname = '{}' AND c.relkind = 'p'
+             AND pg_catalog.position(tgargs, pg_catalog.convert_to('log=' || log::text, 'UTF8')) = 1)",
+        log::APPEND_TRIGGER,
+        log::BLOCK_TRIGGER
+    );
     let memory = format!(
         "SELECT log::text, max(schema_name || '.' || table_name), bool_or(database = $1) FROM notary.segment
          WHERE ended_at IS NULL AND NOT {carried} GROUP BY log"
@@ -296,9 +501,11 @@ pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>
          WHERE action IN ('protect', 'attest') AND log IS NOT NULL AND NOT EXISTS (
              SELECT FROM notary.journal AS later WHERE later.log = j.log
              AND later.action IN ('unprotect', 'forget')
-             AND (later.details ->> 'last_segment')::int8 >= coalesce(j.segment, (j.details ->> 'last_segment')::int8, 0))
+             AND {} >= coalesce(j.segment, {}, 0))
          AND NOT {carried}
-         GROUP BY log"
+         GROUP BY log",
+        journal::last_segment("later"),
+        journal::last_segment("j")
     );
     let args = [here.as_str().into(), functions.append.into(), functions.refuse.into()];
     let read = |sql: &str, args: &[pgrx::datum::DatumWithOid<'_>]| {
@@ -319,4 +526,22 @@ pub fn lost(present: &HashSet<LogId>, functions: &Functions) -> Result<Vec<Lost>
         read(&journaled, &args)?.into_iter().for_each(&mut note);
     }
     Ok(all.into_values().filter(|lost| lost.log.parse().is_ok_and(|log| !present.contains(&log))).collect())
+}
+
+/// A table that is the journal by its header and not by its name, where it is not looked for.
+pub fn journal_elsewhere(functions: &Functions) -> Result<Option<String>, Error> {
+    let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid = $1
+               AND pg_catalog.position(tgargs, pg_catalog.convert_to($2, 'UTF8')) > 0";
+    let part = "\"schema\":\"notary\",\"table\":\"journal\"";
+    let tables = catalog::rows(sql, &[functions.append.into(), part.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+    for table in tables.into_iter().flatten() {
+        let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
+        if let Ok(Some(Mark::Segment(segment))) = log::mark_in_catalog(&rel, functions)
+            && journal::is_header(segment.current())
+            && !journal::is_table(table)
+        {
+            return Ok(Some(rel.qualified()));
+        }
+    }
+    Ok(None)
 }

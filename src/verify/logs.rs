@@ -7,7 +7,7 @@ use crate::pg::index::{self, ChainIndex, Last};
 use crate::pg::relation::Rel;
 use crate::pg::results::datum;
 use crate::pg::row::NotaryColumns;
-use crate::pg::{context, spi};
+use crate::pg::{catalog, context, spi};
 use crate::tree::{Tree, store};
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -19,7 +19,7 @@ use std::collections::{BTreeSet, HashSet};
 pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
     let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2) ORDER BY 1";
     let tables =
-        spi::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+        catalog::rows(sql, &[functions.append.into(), functions.refuse.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
     let mut roots = BTreeSet::new();
     for table in tables.into_iter().flatten() {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else {
@@ -43,7 +43,7 @@ pub fn roots(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
 
 /// The uuid of a log, if its triggers can be read.
 pub fn log_id(root: pg_sys::Oid, functions: &Functions) -> Option<LogId> {
-    let of_table = |rel: &Rel| match guard_state::mark(rel, functions) {
+    let of_table = |rel: &Rel| match log::mark_in_catalog(rel, functions) {
         Ok(Some(Mark::Segment(segment))) => Some(segment.log()),
         Ok(Some(Mark::Partitioned { log, .. })) => Some(log),
         Ok(None) | Err(_) => None,
@@ -71,7 +71,7 @@ pub fn describe(root: pg_sys::Oid, functions: &Functions) -> Result<Vec<Option<p
     for leaf in log::leaves(&rel, pg_sys::AccessShareLock) {
         let leaf = Rel::open(leaf, pg_sys::AccessShareLock);
         missing.extend(guard_state::of_segment(&leaf, functions)?.into_iter().map(|f| f.detail));
-        if let Ok(Some(Mark::Segment(segment))) = guard_state::mark(&leaf, functions) {
+        if let Ok(Some(Mark::Segment(segment))) = log::mark_in_catalog(&leaf, functions) {
             segments += i32::try_from(segment.headers.len()).unwrap_or(0);
             max_chains = segment.max_chains;
             missing.extend(guard_state::columns(&leaf, segment.current()).into_iter().map(|f| f.detail));

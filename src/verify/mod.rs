@@ -8,7 +8,9 @@
 
 mod adopted;
 mod check;
+mod closed;
 mod guard_state;
+mod headers;
 mod index;
 mod known;
 mod logs;
@@ -236,6 +238,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
             reason: None,
             details: json!({
                 "last_segment": report.last_segment,
+                "sealed_size": report.sealed.as_ref().map(|sealed| sealed.size),
                 "intact": report.findings == 0,
                 "entries": report.entries,
                 "chains": report.chains,

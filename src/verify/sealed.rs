@@ -50,7 +50,7 @@ impl Places {
 }
 
 /// What is known besides the seals.
-pub struct Known<'a> {
+pub struct Besides<'a> {
     pub functions: &'a Functions,
     pub places: Places,
     /// Entries that were cut from ends of chains while the log was not protected.
@@ -91,7 +91,7 @@ struct Reference {
 }
 
 /// Compares a log with its newest seal, and with `note`.
-pub fn check(root: &Rel, known: Known<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
+pub fn check(root: &Rel, known: Besides<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
     // Without headers there is nothing to compare; that was reported.
     let Ok(segments) = Segments::of(root, known.functions) else { return Ok(Outcome::default()) };
     let tree = match Tree::newest(segments.log) {
@@ -135,7 +135,7 @@ pub fn check(root: &Rel, known: Known<'_>, note: Option<&Seal>) -> Result<Outcom
 
 struct Comparison<'a> {
     root: pg_sys::Oid,
-    known: Known<'a>,
+    known: Besides<'a>,
     segments: &'a Segments,
     tree: &'a Tree,
     partly: bool,

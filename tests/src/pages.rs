@@ -115,8 +115,12 @@ fn shape_of_line(line: &str) -> String {
     shaped.join(" ")
 }
 
-/// `a1b2…` of 32 hex digits and more is `H`, a uuid `U`, any other number `#`, with its separators.
+/// `a1b2…` of 32 hex digits and more is `H`, a uuid `U`, a hash or signature in base64 `B`, a key's id of eight hex digits
+/// `I`, any other number `#`, with its separators.
 fn shape_of_word(word: &str) -> String {
+    if is_base64(word) {
+        return "B".into();
+    }
     let mut out = String::new();
     let mut rest = word;
     while let Some(first) = rest.chars().next() {
@@ -125,6 +129,7 @@ fn shape_of_word(word: &str) -> String {
         match token {
             t if is_uuid(t) => out.push('U'),
             t if t.len() >= 32 && t.bytes().all(|b| b.is_ascii_hexdigit()) => out.push('H'),
+            t if t.len() == 8 && t.bytes().all(|b| b.is_ascii_hexdigit()) => out.push('I'),
             t => t.chars().for_each(|c| push_digit(&mut out, c)),
         }
         rest = after;
@@ -143,6 +148,14 @@ fn push_digit(out: &mut String, c: char) {
     } else if !out.ends_with('#') {
         out.push('#');
     }
+}
+
+fn is_base64(word: &str) -> bool {
+    let is_digit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/' | b'=');
+    word.len() >= 44
+        && word.len().is_multiple_of(4)
+        && word.bytes().all(is_digit)
+        && word.bytes().any(|b| !b.is_ascii_hexdigit())
 }
 
 fn is_uuid(token: &str) -> bool {

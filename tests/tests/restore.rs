@@ -408,3 +408,41 @@ fn triggers_disabled_round_the_guard_while_loading_are_found() {
     copy.psql("INSERT INTO audit (who) VALUES ('after')").ok();
     assert_eq!(copy.value("SELECT intact FROM notary.verify('audit')"), "t");
 }
+
+#[test]
+fn a_collation_that_has_another_oid_in_the_copy_is_the_same_one() {
+    let make = "SET allow_system_table_mods = on; CREATE COLLATION pg_catalog.imported FROM \"C\"";
+    let (db, copy) = (fresh_db("imported"), shared().bare_db("imported_copy"));
+    db.client().batch_execute(make).unwrap();
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (k text COLLATE imported) PARTITION BY LIST (k);
+             CREATE TABLE low PARTITION OF audit FOR VALUES IN ('a'); SELECT notary.protect('audit');
+             INSERT INTO audit VALUES ('a')",
+        )
+        .unwrap();
+    copy.client().batch_execute(make).unwrap();
+    // As if it had come with initdb.
+    copy.client().batch_execute("UPDATE pg_collation SET oid = 15999 WHERE collname = 'imported'").unwrap();
+    let dump = dump(&db, &["-Fc"]);
+    shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
+    assert_intact(&copy);
+}
+
+#[test]
+fn a_view_under_the_name_of_a_log_that_was_left_out_is_not_that_log() {
+    let (db, copy) = (source(), shared().bare_db("view"));
+    let dump = dump(&db, &["-Fc", "-T", "audit"]);
+    shared().pg_restore(copy.name(), &["--exit-on-error", &dump], b"").ok();
+    for other in ["VIEW audit AS SELECT * FROM aaa.early", "MATERIALIZED VIEW audit AS SELECT * FROM aaa.early"] {
+        copy.psql(&format!("CREATE {other}")).ok();
+        assert_intact(&copy);
+        copy.psql(&format!("DROP {}", other.split(" AS").next().unwrap())).ok();
+    }
+    copy.psql("CREATE TABLE audit (id int)").ok();
+    assert_intact(&copy);
+    assert_eq!(
+        err(copy.client().batch_execute("SELECT * FROM notary.verify('audit')")).message,
+        "public.audit is not a log"
+    );
+}

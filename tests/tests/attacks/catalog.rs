@@ -132,3 +132,16 @@ fn a28_the_table_s_file_exchanged_for_another_one() {
     );
     assert_found(&mut db.client(), "audit", &ALL);
 }
+
+#[test]
+fn a28_a_type_that_is_shown_by_another_function() {
+    for (set, of) in
+        [("typoutput = 'oidout'", "int4"), ("typsend = 'oidsend'", "int4"), ("typoutput = 'nameout'", "state")]
+    {
+        let db = three("a28_shown");
+        behind_the_guard(&db, &[&format!("UPDATE pg_type SET {set} WHERE typname = '{of}'")]);
+        let found = findings(&mut db.client(), "audit");
+        assert!(!found.is_empty() && found.iter().all(|f| f.what == "column_changed"), "{set}: {found:#?}");
+        assert!(found[0].detail.contains("shown by another function"), "{set}: {found:#?}");
+    }
+}

@@ -173,8 +173,44 @@ fn a29_a_page_s_header() {
         header(3, |tuple| tuple[INFOMASK2.start + 1] |= 0x80)(page);
     });
     cluster.start_again();
-    // What stands there is zero, no row; and that entry 3 is a member of a chain without a root changes nothing.
-    assert_found(&mut cluster.client(&name), "audit", &[]);
+    // What stands there is zero, no row; and entry 3 is a member of a chain without a root, which no index leads to.
+    assert_found(&mut cluster.client(&name), "audit", &["index_mismatch 1/3"]);
+}
+
+#[test]
+fn a29_a_row_that_no_index_leads_to() {
+    let hide = header(3, |tuple| tuple[INFOMASK2.start + 1] |= 0x80);
+    edited(hide, &["index_mismatch 1/3"]);
+}
+
+/// Entry 3 was updated on its page while the log was not protected, and put back as it was: it is at line pointer 6 now,
+/// found by way of line pointer 3.
+#[track_caller]
+fn updated(change: impl FnOnce(&mut Vec<u8>), expected: &[&str]) {
+    let mut cluster = Cluster::builder().without_checksums().setting("autovacuum", "off").start();
+    let db = five_on(&cluster, "updated");
+    let (name, path) = (db.name().to_owned(), cluster.relation_path(db.name(), "audit"));
+    let update = "SELECT notary.unprotect('audit', 'a test'); UPDATE audit SET what = what WHERE id = 3;
+        SELECT notary.protect('audit')";
+    // Not in one transaction, whose other rows would be of the same one.
+    update.split(';').for_each(|sql| db.client().batch_execute(sql).unwrap());
+    assert_found(&mut db.client(), "audit", &[]);
+    drop(db);
+    cluster.stop(Shutdown::Fast);
+    edit(&path, change);
+    cluster.start_again();
+    assert_found(&mut cluster.client(&name), "audit", expected);
+}
+
+#[test]
+fn a29_an_update_chain_that_is_broken() {
+    updated(|_| (), &[]);
+    // Made by a transaction that did not update the one before it.
+    let other = |page: &mut Vec<u8>| {
+        let xmin: [u8; 4] = page[pointer(page, 1).0..][XMIN].try_into().unwrap();
+        header(6, |tuple| tuple[XMIN].copy_from_slice(&xmin))(page);
+    };
+    updated(other, &["index_mismatch 1/3"]);
 }
 
 #[test]
@@ -243,6 +279,76 @@ fn a32_an_index_whose_root_is_nowhere() {
     edited_at(INDEX, |bytes| bytes[40..44].fill(0), &found, "");
     edited_at(INDEX, |bytes| bytes[32..36].fill(0), &found, "");
     edited_at(INDEX, |bytes| bytes[32..48].fill(0xff), &found, "");
+}
+
+/// Changes the file of the unique index over 2,000 entries while the server is down; what was found before `change`, and
+/// after it what verify says.
+#[track_caller]
+fn many(change: impl FnOnce(&mut Vec<u8>) -> i64, expected: impl FnOnce(i64) -> Vec<String>) {
+    let mut cluster = Cluster::builder().without_checksums().start();
+    let name = cluster.fresh_db("many").name().to_owned();
+    let mut client = cluster.client(&name);
+    client
+        .batch_execute(
+            "CREATE TABLE audit (id int); SELECT notary.protect('audit');
+             INSERT INTO audit SELECT generate_series(1, 2000)",
+        )
+        .unwrap();
+    assert_found(&mut client, "audit", &[]);
+    drop(client);
+    let path = cluster.relation_path(&name, "audit_notary_chain_notary_seq_key");
+    cluster.stop(Shutdown::Fast);
+    let mut lost = 0;
+    edit(&path, |bytes| lost = change(bytes));
+    cluster.start_again();
+    let mut client = cluster.client(&name);
+    client.batch_execute("SET enable_seqscan = off; SET enable_bitmapscan = off").unwrap();
+    let search = "SELECT count(*) FROM audit WHERE notary_chain = 1 AND notary_seq = $1";
+    assert_eq!(client.query_one(search, &[&lost]).unwrap().get::<_, i64>(0), 0, "a search does not find it");
+    let expected = expected(lost);
+    assert_found(&mut client, "audit", &expected.iter().map(String::as_str).collect::<Vec<_>>());
+}
+
+/// The place of the tuple at a line pointer of the index's page.
+fn index_tuple(bytes: &[u8], page: usize, number: usize) -> usize {
+    page * PAGE + pointer(&bytes[page * PAGE..], number).0
+}
+
+fn seq(bytes: &[u8], tuple: usize) -> i64 {
+    i64::from_le_bytes(bytes[tuple + 16..tuple + 24].try_into().unwrap())
+}
+
+#[test]
+fn a32_an_index_whose_root_leads_elsewhere() {
+    let root = |bytes: &[u8]| usize::try_from(u32::from_le_bytes(bytes[32..36].try_into().unwrap())).unwrap();
+    let lower = |bytes: &mut Vec<u8>| {
+        // The first key that separates two leaves.
+        let tuple = index_tuple(bytes, root(bytes), 2);
+        let limit = seq(bytes, tuple);
+        bytes[tuple + 16..tuple + 24].copy_from_slice(&50_i64.to_le_bytes());
+        limit - 1
+    };
+    many(lower, |last| vec![format!("index_mismatch 1/{last}")]);
+    let out_of_order = |bytes: &mut Vec<u8>| {
+        let tuple = index_tuple(bytes, root(bytes), 4);
+        let limit = seq(bytes, tuple);
+        bytes[tuple + 16..tuple + 24].copy_from_slice(&50_i64.to_le_bytes());
+        limit - 1
+    };
+    many(out_of_order, |_| vec!["index_mismatch".to_owned()]);
+}
+
+#[test]
+fn a32_an_index_whose_entries_are_out_of_order() {
+    let exchange = |bytes: &mut Vec<u8>| {
+        // On a leaf that is not the last the first line pointer is the page's limit.
+        let (one, other) = (pointer(&bytes[PAGE..], 20), pointer(&bytes[PAGE..], 180));
+        let lost = seq(bytes, index_tuple(bytes, 1, 20));
+        set_pointer(&mut bytes[PAGE..], 20, other);
+        set_pointer(&mut bytes[PAGE..], 180, one);
+        lost
+    };
+    many(exchange, |_| vec!["index_mismatch".to_owned()]);
 }
 
 #[test]

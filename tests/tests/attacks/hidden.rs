@@ -142,3 +142,138 @@ fn a_restored_copy_that_was_attested_misses_a_log_that_goes() {
     db.client().batch_execute("UPDATE pg_event_trigger SET evtenabled = 'A'").unwrap();
     assert_eq!(db.value("SELECT count(*) FROM notary.verify() WHERE log IS NULL AND NOT intact"), "1");
 }
+
+/// With each of these beside ours, dropping the constraint is refused, inserts go on, and nothing is found; without ours,
+/// it is.
+#[track_caller]
+fn is_not_taken_for_ours(name: &str, index: &str) {
+    let db = fresh_db(name);
+    let mut client = db.client();
+    client.batch_execute(AUDIT).unwrap();
+    client.batch_execute(index).unwrap();
+    let drop = "ALTER TABLE audit DROP CONSTRAINT audit_notary_chain_notary_seq_key";
+    assert_eq!(err(client.batch_execute(drop)).code, "55000");
+    // Ours becomes the younger one.
+    client.batch_execute("REINDEX INDEX CONCURRENTLY audit_notary_chain_notary_seq_key").unwrap();
+    db.client().batch_execute("INSERT INTO audit VALUES (6)").unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    behind_the_guard(&db, &[drop]);
+    assert_found(&mut db.client(), "audit", &["guard_off"]);
+    assert_eq!(err(db.client().batch_execute("INSERT INTO audit VALUES (7)")).code, "55000");
+}
+
+#[test]
+fn an_index_with_more_columns_is_not_taken_for_ours() {
+    let index = "CREATE UNIQUE INDEX other ON audit (notary_chain, notary_seq) INCLUDE (id)";
+    is_not_taken_for_ours("include_more", index);
+    let db = fresh_db("include");
+    let mut client = db.client();
+    client.batch_execute("CREATE TABLE audit (id int); SELECT notary.protect('audit')").unwrap();
+    client.batch_execute("CREATE UNIQUE INDEX other ON audit (notary_chain) INCLUDE (notary_seq)").unwrap();
+    let drop = "ALTER TABLE audit DROP CONSTRAINT audit_notary_chain_notary_seq_key";
+    assert_eq!(err(client.batch_execute(drop)).code, "55000");
+    db.client().batch_execute("INSERT INTO audit VALUES (1)").unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    behind_the_guard(&db, &[drop]);
+    assert_found(&mut db.client(), "audit", &["guard_off"]);
+}
+
+#[test]
+fn an_index_over_some_rows_is_not_taken_for_ours() {
+    let index = "CREATE UNIQUE INDEX other ON audit (notary_chain, notary_seq) WHERE id > 1";
+    is_not_taken_for_ours("partial", index);
+}
+
+#[test]
+fn an_index_by_another_order_is_not_taken_for_ours() {
+    let index = "CREATE FUNCTION backwards(int, int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT btint4cmp($2, $1)';
+        CREATE OPERATOR CLASS backwards FOR TYPE int USING btree AS OPERATOR 1 >, OPERATOR 2 >=, OPERATOR 3 =,
+            OPERATOR 4 <=, OPERATOR 5 <, FUNCTION 1 backwards(int, int);
+        CREATE UNIQUE INDEX other ON audit (notary_chain backwards, notary_seq)";
+    is_not_taken_for_ours("opclass", index);
+}
+
+#[test]
+fn a_partial_index_that_was_there_before_is_no_constraint() {
+    let db = fresh_db("partial_before");
+    db.client()
+        .batch_execute(
+            "CREATE TABLE audit (id int, notary_chain int, notary_seq bigint, notary_time timestamptz, notary_prev bytea,
+                 notary_hash bytea);
+             CREATE UNIQUE INDEX other ON audit (notary_chain, notary_seq) WHERE id > 1",
+        )
+        .unwrap();
+    db.client().batch_execute("SELECT notary.protect('audit')").unwrap();
+    db.client().batch_execute("INSERT INTO audit VALUES (1), (2)").unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+}
+
+#[test]
+fn a33_a_condition_given_to_the_unique_index() {
+    let set = |to: &str| {
+        format!(
+            "UPDATE pg_index SET indpred = {to} WHERE indexrelid = 'audit_notary_chain_notary_seq_key'::regclass;
+             DROP TABLE IF EXISTS pattern"
+        )
+    };
+    let pattern = "CREATE TABLE pattern (id int); CREATE INDEX pattern_index ON pattern (id) WHERE id > 1;";
+    let there = set("(SELECT indpred FROM pg_index WHERE indexrelid = 'pattern_index'::regclass)");
+    edited("condition", &format!("{pattern} {there}"), &set("NULL"), &["guard_off"]);
+}
+
+#[test]
+fn a39d_dependencies_of_triggers_deleted() {
+    let db = fresh_db("loose_triggers");
+    db.client().batch_execute(AUDIT).unwrap();
+    let delete = "DELETE FROM pg_depend WHERE classid = 'pg_trigger'::regclass
+        AND refobjid IN ('notary.append'::regproc, 'notary.refuse'::regproc)";
+    db.client().batch_execute(delete).unwrap();
+    assert_found(&mut db.client(), "audit", &["guard_off", "guard_off", "guard_off"]);
+    // And the guard does not go by them.
+    for sql in [
+        "ALTER FUNCTION notary.unprotect(regclass, text) RENAME TO other",
+        "DROP EXTENSION pg_notary CASCADE",
+        "DROP FUNCTION notary.append() CASCADE",
+    ] {
+        assert_eq!(err(db.client().batch_execute(sql)).code, "55000", "{sql}");
+    }
+}
+
+#[test]
+fn a39d_members_of_the_extension_set_free() {
+    let from =
+        "FROM pg_depend WHERE deptype = 'e' AND refobjid = (SELECT oid FROM pg_extension WHERE extname = 'pg_notary')
+        AND objid IN ('notary.verify'::regproc, 'notary.segment'::regclass)";
+    let there = format!("CREATE TABLE kept AS SELECT * {from}; DELETE {from}");
+    edited("members", &there, "INSERT INTO pg_depend SELECT * FROM kept", &["guard_off", "guard_off"]);
+}
+
+#[test]
+fn a39d_an_event_trigger_that_calls_a_function_of_the_same_text() {
+    let db = fresh_db("same_text");
+    db.client().batch_execute(AUDIT).unwrap();
+    db.client()
+        .batch_execute(
+            "CREATE FUNCTION handle() RETURNS language_handler LANGUAGE c AS '$libdir/plpgsql', 'plpgsql_call_handler';
+             CREATE LANGUAGE fake HANDLER handle;
+             CREATE FUNCTION g() RETURNS event_trigger LANGUAGE fake AS 'notary_guard_start'",
+        )
+        .unwrap();
+    let set = |to: &str| {
+        format!("UPDATE pg_event_trigger SET evtfoid = '{to}'::regproc WHERE evtname = 'notary_guard_start'")
+    };
+    db.client().batch_execute(&set("g")).unwrap();
+    assert_found(&mut db.client(), "audit", &["guard_off"]);
+    db.client().batch_execute(&set("notary.guard_start")).unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    // And the function itself bound to that language.
+    let language = |to: &str| {
+        format!(
+            "UPDATE pg_proc SET prolang = (SELECT oid FROM pg_language WHERE lanname = '{to}') WHERE oid = 'notary.guard_start'::regproc"
+        )
+    };
+    db.client().batch_execute("UPDATE pg_language SET lanname = CASE lanname WHEN 'c' THEN 'was c' ELSE 'c' END WHERE lanname IN ('c', 'fake')").unwrap();
+    db.client().batch_execute(&language("c")).unwrap();
+    let found = findings(&mut db.client(), "audit");
+    assert!(found.iter().any(|f| f.detail.contains("notary.guard_start()")), "{found:#?}");
+}

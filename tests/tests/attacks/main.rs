@@ -8,6 +8,7 @@ mod excuses;
 mod files;
 mod hidden;
 mod inside_values;
+mod memory;
 mod owner;
 mod partitions;
 mod shown;

@@ -139,3 +139,97 @@ fn bounds_read_alike_whatever_the_session_s_settings() {
         assert!(wrong.is_empty(), "{settings}: {:?}", wrong.iter().map(|r| r.get::<_, String>(0)).collect::<Vec<_>>());
     }
 }
+
+#[test]
+fn a28_a_later_column_that_only_some_tables_have() {
+    for (table, at) in [("audit", "audit"), ("low", "low")] {
+        let db = partitioned(&format!("a28_later_{table}"));
+        db.client().batch_execute("ALTER TABLE audit ADD COLUMN later text").unwrap();
+        assert_found(&mut db.client(), "audit", &[]);
+        let drop = format!(
+            "UPDATE pg_attribute SET attisdropped = true WHERE attrelid = '{table}'::regclass AND attname = 'later'"
+        );
+        behind_the_guard(&db, &[&drop]);
+        let mut client = db.client();
+        assert_found(&mut client, "audit", &["column_changed"]);
+        let said = findings(&mut client, "audit");
+        assert!(said[0].segment == at && said[0].detail.contains("\"later\""), "{said:#?}");
+    }
+}
+
+#[test]
+fn a28_a_column_with_another_collation_above_the_partitions() {
+    let sql = "UPDATE pg_attribute SET attcollation = 950 WHERE attrelid = 'audit'::regclass AND attname = 'what'";
+    found("a28_column_collation", sql, &["column_changed"], "\"what\"");
+}
+
+#[test]
+fn a28_the_operator_class_of_a_key() {
+    // For hashing, of the same name as the one for ordering.
+    let sql = "UPDATE pg_partitioned_table SET partclass = (SELECT c.oid FROM pg_opclass AS c JOIN pg_am AS a ON a.oid = opcmethod
+            WHERE opcname = 'int4_ops' AND amname = 'hash')::text::oidvector WHERE partrelid = 'audit'::regclass";
+    found("a28_class", sql, &["foreign_rows", "foreign_rows"], "a table above it");
+}
+
+#[test]
+fn a28_a_collation_of_users_in_a_key() {
+    let db = fresh_db("a28_users_collation");
+    db.client()
+        .batch_execute(
+            "CREATE COLLATION one (locale = 'C'); CREATE COLLATION two (locale = 'POSIX');
+             CREATE TABLE audit (k text COLLATE one) PARTITION BY RANGE (k);
+             CREATE TABLE low PARTITION OF audit FOR VALUES FROM ('A') TO ('a'); SELECT notary.protect('audit');
+             INSERT INTO audit VALUES ('Z'); ALTER COLLATION one RENAME TO another",
+        )
+        .unwrap();
+    assert_found(&mut db.client(), "audit", &[]);
+    let change = "UPDATE pg_partitioned_table SET partcollation = (SELECT oid FROM pg_collation WHERE collname = 'two')::text::oidvector
+        WHERE partrelid = 'audit'::regclass";
+    behind_the_guard(&db, &[change]);
+    assert_found(&mut db.client(), "audit", &["foreign_rows"]);
+}
+
+#[test]
+fn bounds_that_older_journals_have_hold() {
+    let db = fresh_db("a28_older_bounds");
+    db.client()
+        .batch_execute(
+            "CREATE COLLATION mine (locale = 'C'); CREATE TABLE audit (k text COLLATE mine) PARTITION BY LIST (k);
+             CREATE TABLE low PARTITION OF audit FOR VALUES IN ('a'); SELECT notary.protect('audit')",
+        )
+        .unwrap();
+    let noted = "SELECT details -> 'bounds' ->> 0 FROM notary.journal WHERE relation = 'public.low'";
+    assert_eq!(db.value(noted), "LIST k own collation text_ops FOR VALUES IN ('a')");
+    behind_the_guard(
+        &db,
+        &["UPDATE notary.journal SET details = jsonb_set(details, '{bounds,0}', '\"LIST k text_ops FOR VALUES IN (''a'')\"')
+           WHERE relation = 'public.low'"],
+    );
+    assert_found(&mut db.client(), "audit", &[]);
+}
+
+/// A CHECK constraint that does not hold keeps queries from looking at a partition.
+#[track_caller]
+fn hidden(name: &str, statements: &[&str], expected: &[&str]) {
+    let db = partitioned(name);
+    behind_the_guard(&db, statements);
+    assert_eq!(db.value("SELECT count(*) FROM audit WHERE id = 5"), "0");
+    assert_found(&mut db.client(), "audit", expected);
+}
+
+#[test]
+fn a28_a_check_by_a_function_that_was_replaced() {
+    let holds = "CREATE OR REPLACE FUNCTION holds(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT @'";
+    let statements =
+        [&holds.replace('@', "$1 > 0"), "ALTER TABLE low ADD CHECK (holds(id))", &holds.replace('@', "$1 > 1000")];
+    hidden("a28_check", &statements, &["foreign_rows"]);
+}
+
+#[test]
+fn a28_n_a_check_that_is_said_to_hold() {
+    let statements = [
+        "ALTER TABLE low ADD CONSTRAINT hides CHECK (id > 1000) NOT VALID",
+        "UPDATE pg_constraint SET convalidated = true WHERE conname = 'hides'",
+    ];
+    hidden("a28_n_check", &statements, &[]);
+}

@@ -377,3 +377,49 @@ fn line_can_be_asked_for_in_a_query_over_a_large_log() {
     let line = client.query_one("SELECT notary.line(tableoid, notary_chain, notary_seq) FROM audit WHERE id = 77", &[]);
     assert!(line.unwrap().get::<_, String>(0).contains("\"seq\":77,"));
 }
+
+#[test]
+fn an_auditor_checks_where_the_catalogs_are_closed() {
+    let db = five("closed_catalogs");
+    let auditor = db.role("auditor");
+    db.client()
+        .batch_execute(&format!(
+            "GRANT SELECT ON audit TO {auditor}; REVOKE SELECT ON pg_event_trigger, pg_proc, pg_trigger, pg_rewrite, pg_inherits,
+                 pg_language, pg_namespace, pg_class, pg_depend FROM PUBLIC"
+        ))
+        .unwrap();
+    let mut client = db.client_as(&auditor);
+    assert_found(&mut client, "audit", &[]);
+    for call in [
+        "notary.verify()",
+        "notary.notices('audit')",
+        "notary.logs",
+        "notary.header('audit')",
+        "notary.assert_intact()",
+    ] {
+        client.batch_execute(&format!("SET client_min_messages = error; SELECT * FROM {call}")).unwrap();
+    }
+}
+
+#[test]
+fn the_first_superuser_need_not_be_one() {
+    let cluster = Cluster::start();
+    let db = cluster.bare_db("demoted");
+    db.client().batch_execute("CREATE ROLE boss SUPERUSER LOGIN").unwrap();
+    let mut boss = db.client_as("boss");
+    boss.batch_execute("CREATE EXTENSION pg_notary; ALTER ROLE postgres NOSUPERUSER; CREATE ROLE owner LOGIN; GRANT CREATE ON SCHEMA public TO owner")
+        .unwrap();
+    let mut owner = db.client_as("owner");
+    owner
+        .batch_execute("CREATE TABLE audit (id int); SELECT notary.protect('audit'); INSERT INTO audit VALUES (1)")
+        .unwrap();
+    assert_found(&mut owner, "audit", &[]);
+    owner.batch_execute("SELECT notary.unprotect('audit', 'why'); SELECT notary.protect('audit')").unwrap();
+    // Where neither he nor the extension's owner is one, nothing can be looked up.
+    boss.batch_execute("CREATE ROLE other SUPERUSER LOGIN; ALTER ROLE boss NOSUPERUSER").unwrap();
+    let error = err(db.client_as("other").query("SELECT * FROM notary.verify('audit')", &[]));
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("55000", "the owner of the extension pg_notary is no superuser")
+    );
+}

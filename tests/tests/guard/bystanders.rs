@@ -163,3 +163,24 @@ fn writing_to_other_tables_does_not_even_load_the_library() {
     run(&mut client, "INSERT INTO app (id) VALUES (3)");
     assert!(is_loaded(&mut client), "the test can tell");
 }
+
+#[test]
+fn who_makes_functions_of_our_names_guards_nothing() {
+    // The library is loaded, and the extension is not in this database.
+    let db = notary_tests::shared().bare_db("guard_lookalike");
+    let role = db.role("lookalike");
+    run(&mut db.client(), &format!("GRANT CREATE ON DATABASE \"{}\" TO \"{role}\"", db.name()));
+    let preloaded = || {
+        let mut config = db.cluster().config(db.name());
+        config.options("-c session_preload_libraries=pg_notary").connect(postgres::NoTls).unwrap()
+    };
+    run(
+        &mut db.client_as(&role),
+        "CREATE SCHEMA notary; CREATE TABLE public.mine (id int);
+         CREATE FUNCTION notary.append() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE FUNCTION notary.refuse() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE TRIGGER t BEFORE INSERT ON public.mine FOR EACH ROW EXECUTE FUNCTION notary.append()",
+    );
+    run(&mut preloaded(), "ALTER TABLE mine ADD COLUMN d int DEFAULT 1");
+    run(&mut preloaded(), "DROP TRIGGER t ON mine; DROP TABLE mine; DROP SCHEMA notary CASCADE");
+}

@@ -38,6 +38,12 @@ fn columns() {
         no("ALTER TABLE part ADD COLUMN x text DEFAULT 'f'", "ADD COLUMN x with a default"),
         no("ALTER TABLE part ADD COLUMN x double precision DEFAULT random()", "ADD COLUMN x with a default"),
         no("ALTER TABLE app ADD COLUMN x serial", added),
+        no("CREATE TYPE pg_temp.passing AS ENUM ('a'); ALTER TABLE app ADD COLUMN x pg_temp.passing", added),
+        no("CREATE DOMAIN pg_temp.passing AS int; ALTER TABLE part ADD COLUMN x pg_temp.passing[]", added),
+        no(
+            "CREATE COLLATION pg_temp.passing FROM \"C\"; ALTER TABLE app ADD COLUMN x text COLLATE pg_temp.passing",
+            added,
+        ),
         no("ALTER TABLE app ADD COLUMN x int GENERATED ALWAYS AS IDENTITY", added),
         no("ALTER TABLE app ADD COLUMN x int GENERATED ALWAYS AS (id + 1) STORED", added),
         no("ALTER TABLE app ADD COLUMN x text NOT NULL", added),

@@ -54,6 +54,18 @@ fn pg_notary_itself() {
         superuser_only("ALTER FUNCTION notary.refuse() SET SCHEMA public", function),
         superuser_only("ALTER FUNCTION notary.append() SET work_mem = '1MB'", function),
         superuser_only("ALTER FUNCTION notary.append() STRICT", function),
+        superuser_only(
+            "CREATE TRIGGER t BEFORE INSERT ON notary.journal FOR EACH ROW EXECUTE FUNCTION nothing()",
+            "CREATE TRIGGER t",
+        ),
+        superuser_only(
+            "CREATE CONSTRAINT TRIGGER t AFTER INSERT ON notary.journal FOR EACH ROW EXECUTE FUNCTION nothing()",
+            "CREATE TRIGGER t",
+        ),
+        superuser_only(
+            "CREATE TRIGGER t BEFORE UPDATE ON app FOR EACH STATEMENT EXECUTE FUNCTION notary.refuse('x')",
+            "CREATE TRIGGER t",
+        ),
     ]);
     // PostgreSQL itself keeps an extension's members; no event trigger fires for DDL on event triggers.
     let db = fresh_db("guard_member");

@@ -169,6 +169,40 @@ fn storage_rules_keys_and_trees() {
 }
 
 #[test]
+fn checks_that_decide_what_queries_look_at() {
+    let scene = Scene::new("guard_checks");
+    run(
+        &mut scene.session(false),
+        "CREATE FUNCTION holds(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true';
+         CREATE OPERATOR @@@ (RIGHTARG = int, FUNCTION = holds);
+         CREATE DOMAIN held AS int CHECK (holds(VALUE))",
+    );
+    let says = "ADD CHECK";
+    scene.refuses(&[
+        no("ALTER TABLE part ADD CHECK (holds(id))", says),
+        no("ALTER TABLE part ADD CHECK (id > 0 OR @@@ id)", says),
+        // A new partition would inherit it as valid.
+        no("ALTER TABLE part ADD CHECK (holds(id)) NOT VALID", says),
+        no("ALTER TABLE part_1 ADD CHECK (CASE WHEN id > 0 THEN holds(id) END)", says),
+        no("ALTER TABLE part ADD COLUMN x int CHECK (holds(x))", says),
+    ]);
+    scene.allows(&[
+        "ALTER TABLE part ADD CONSTRAINT built_in CHECK (id > 0 AND lower(note) <> 'x' AND length(note) < 100)",
+        "ALTER TABLE part_1 ADD CONSTRAINT later CHECK (id >= 0) NOT VALID",
+        "ALTER TABLE part_1 VALIDATE CONSTRAINT later",
+        "ALTER TABLE part ADD COLUMN x held",
+        "ALTER TABLE app ADD CONSTRAINT of_users CHECK (holds(id))",
+        "CREATE TABLE part_3 PARTITION OF part FOR VALUES FROM (200) TO (300)",
+    ]);
+    let error = notary_tests::err(
+        scene
+            .session(false)
+            .batch_execute("CREATE TABLE part_4 PARTITION OF part (CHECK (holds(id))) FOR VALUES FROM (300) TO (400)"),
+    );
+    assert_eq!(error.code, "42809", "{error}");
+}
+
+#[test]
 fn an_index_that_failed_to_build_can_go() {
     let scene = Scene::new("guard_ccnew");
     run(

@@ -249,3 +249,36 @@ fn the_journal_s_order_is_not_the_clock_s() {
     let wrong = "SELECT first_finding FROM notary.verify() WHERE NOT intact AND log IS DISTINCT FROM 'notary.journal'::regclass";
     assert_eq!(texts(&mut client, wrong), Vec::<String>::new());
 }
+
+#[test]
+fn a_log_that_was_split_says_which_table_carries_it() {
+    let db = fresh_db("again_split");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int) PARTITION BY LIST (a); CREATE TABLE t1 PARTITION OF t FOR VALUES IN (1);
+         CREATE TABLE t2 PARTITION OF t FOR VALUES IN (2); SELECT notary.protect('t'); INSERT INTO t VALUES (1), (2);
+         SELECT notary.unprotect('t', 'why'); ALTER TABLE t DETACH PARTITION t1; SELECT notary.protect('t1')",
+    );
+    let log = texts(&mut client, "SELECT uuid::text FROM notary.logs WHERE log = 't1'::regclass").remove(0);
+    let error = refused(&mut client, "SELECT notary.protect('t')");
+    assert_eq!(error.code, "42809");
+    assert_eq!(
+        error.detail,
+        format!("Its rows are entries of segment 2 of the log {log}, which public.t1 carries now.")
+    );
+    assert!(
+        error.hint.contains("SELECT notary.unprotect('public.t1', 'why')") && !error.hint.contains("NULL"),
+        "{error}"
+    );
+    // As the hint says.
+    run(&mut client, "SELECT notary.unprotect('t1', 'why'); SELECT notary.protect('t'); INSERT INTO t VALUES (2)");
+    assert_intact(&mut client, "t", 2);
+    let error = refused(&mut client, "SELECT notary.protect('t1')");
+    assert!(error.detail.ends_with("which public.t carries now."), "{error}");
+    // A copy of the table is not the log, and is told so.
+    run(&mut client, "SELECT notary.unprotect('t', 'why'); CREATE TABLE copy AS TABLE t2");
+    let error = refused(&mut client, "SELECT notary.protect('copy')");
+    assert_eq!(error.detail, format!("Its rows are entries of segment 2 of the log {log}, which was on public.t2."));
+    assert!(!error.hint.contains("NULL"), "{error}");
+}

@@ -2,6 +2,7 @@
 
 use super::{assert_intact, refused, run, texts};
 use notary_tests::fresh_db;
+use notary_tests::verdict::{assert_found, behind_the_guard};
 
 #[test]
 fn both_are_written_in_the_same_transaction_with_who_and_why() {
@@ -101,4 +102,50 @@ fn the_journal_can_be_unprotected_and_comes_back_with_the_next_protect() {
             "protect public.u"
         ]
     );
+}
+
+#[test]
+fn what_others_hang_on_the_journal_does_not_falsify_it() {
+    let db = fresh_db("journal_falsified");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (a int); SELECT notary.protect('t');
+         CREATE FUNCTION falsify() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN IF TG_ARGV[0] = ''swallow'' THEN RETURN NULL; END IF; NEW.session_role := ''nobody''; RETURN NEW; END';
+         ALTER TABLE notary.journal ALTER at SET DEFAULT '2000-01-01'",
+    );
+    let trigger = |what: &str| {
+        format!(
+            "CREATE TRIGGER falsify BEFORE INSERT ON notary.journal FOR EACH ROW EXECUTE FUNCTION falsify('{what}')"
+        )
+    };
+    for what in ["swallow", "change"] {
+        assert_eq!(refused(&mut db.client(), &trigger(what)).code, "55000");
+        behind_the_guard(&db, &[&trigger(what)]);
+        assert_found(&mut client, "notary.journal", &["guard_off"]);
+        run(&mut client, "ALTER TABLE notary.journal DISABLE TRIGGER falsify");
+        assert_found(&mut client, "notary.journal", &["guard_off"]);
+        run(&mut client, "ALTER TABLE notary.journal ENABLE TRIGGER falsify");
+        if what == "swallow" {
+            for command in ["SELECT notary.unprotect('t', 'why')", "SELECT notary.attest()"] {
+                let error = refused(&mut db.client(), command);
+                assert_eq!(
+                    (error.code.as_str(), error.message.as_str()),
+                    ("55000", "nothing could be written to notary.journal")
+                );
+            }
+            run(&mut client, "DROP TRIGGER falsify ON notary.journal");
+        }
+    }
+    run(&mut client, "DROP TRIGGER falsify ON notary.journal; SELECT notary.unprotect('t', 'why')");
+    let late = "SELECT count(*) FROM notary.journal WHERE at < now() - interval '1 year' OR session_role = 'nobody'";
+    assert_eq!(texts(&mut client, late), ["0"]);
+    // Nor is it protected again with such a trigger.
+    run(&mut client, "SELECT notary.unprotect('notary.journal', 'why')");
+    run(&mut client, &trigger("change"));
+    for table in ["t", "notary.journal"] {
+        let error = refused(&mut db.client(), &format!("SELECT notary.protect('{table}')"));
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("42809", "notary.journal cannot become a log"));
+    }
 }

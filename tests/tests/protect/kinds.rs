@@ -215,6 +215,26 @@ const CASES: &[Case] = &[
         detail: "It belongs to an extension, so pg_dump would restore its rows with triggers active.",
         hint: "Copy it into a table of your own, or run ALTER EXTENSION … DROP TABLE first.",
     },
+    Case {
+        make: "CREATE TYPE pg_temp.passing AS ENUM ('a'); CREATE TABLE t (a pg_temp.passing)",
+        name: "public.t",
+        detail: "The type or the collation of its column \"a\" is temporary: it ends with a session.",
+        hint: "Give the column a permanent type and collation first.",
+    },
+    Case {
+        make: "CREATE TYPE pg_temp.passing AS ENUM ('a'); CREATE DOMAIN stays AS pg_temp.passing; CREATE TABLE t (a stays)",
+        name: "public.t",
+        detail: "The type or the collation of its column \"a\" is temporary: it ends with a session.",
+        hint: "Give the column a permanent type and collation first.",
+    },
+    Case {
+        make: "CREATE FUNCTION holds(int) RETURNS boolean IMMUTABLE LANGUAGE sql AS 'SELECT true';
+               CREATE TABLE t (a int, CONSTRAINT held CHECK (holds(a))) PARTITION BY RANGE (a)",
+        name: "public.t",
+        detail: "Its constraint \"held\" calls a function that is not PostgreSQL's own: which partitions a query looks at \
+                 would depend on what that function says then.",
+        hint: "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+    },
 ];
 
 #[test]

@@ -185,6 +185,13 @@ fn a_partition_that_could_not_be_a_log_is_refused_later_too() {
         assert_eq!(error.code, code, "{sql}: {error}");
         assert!(!error.detail.is_empty() && !error.hint.is_empty(), "{sql}: {error}");
     }
+    let error = refused(&mut client, &format!("ALTER TABLE t ATTACH PARTITION another {bounds}"));
+    assert_eq!(
+        error.to_string(),
+        "55000: ATTACH PARTITION is refused: public.another is an append-only log\n\
+         DETAIL: It is a log of its own, and would become a part of another one.\n\
+         HINT: To end the protection, its owner can run: SELECT notary.unprotect('public.another', 'why')"
+    );
     assert_eq!(segments(&mut client).len(), 4);
     notary_tests::verdict::assert_found(&mut client, "t", &[]);
 }

@@ -178,3 +178,28 @@ fn a_prepared_schema_or_search_path_of_the_callers_changes_nothing() {
     );
     assert_intact(&mut db.client(), "t", 3);
 }
+
+#[test]
+fn nothing_is_stored_where_the_caller_may_not_store() {
+    let db = fresh_db("rights_tablespace");
+    let role = db.role("mallory");
+    let mut client = db.client();
+    run(&mut client, "SET allow_in_place_tablespaces = on");
+    run(&mut client, "CREATE TABLESPACE rights_sec LOCATION ''");
+    run(&mut client, "CREATE ACCESS METHOD rights_other TYPE TABLE HANDLER heap_tableam_handler");
+    let mut mallory = db.client_as(&role);
+    run(
+        &mut mallory,
+        "CREATE TABLE t (a int); SET default_tablespace = rights_sec; SET default_table_access_method = rights_other;
+         SELECT notary.protect('t')",
+    );
+    let elsewhere = "SELECT relname::text FROM pg_class WHERE reltablespace <> 0 AND reltablespace <> 1664";
+    assert_eq!(texts(&mut client, elsewhere), Vec::<String>::new());
+    let settings = "SELECT current_setting('default_tablespace') || current_setting('default_table_access_method')";
+    assert_eq!(texts(&mut mallory, settings), ["rights_secrights_other"]);
+    assert_intact(&mut client, "notary.journal", 2);
+    run(&mut mallory, "SELECT notary.unprotect('t', 'a test'); INSERT INTO t VALUES (1); SELECT notary.protect('t')");
+    assert_eq!(texts(&mut client, elsewhere), Vec::<String>::new());
+    assert_intact(&mut client, "t", 1);
+    run(&mut client, "DROP TABLESPACE rights_sec");
+}

@@ -3,8 +3,8 @@
 use notary_tests::verdict::{assert_found, behind_the_guard};
 use notary_tests::{Database, SqlError, fresh_db};
 use postgres::Client;
+use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -98,9 +98,7 @@ fn checked_in_bounded_memory(db: &Database<'_>) {
 fn a_long_check_tells_how_far_it_is(db: &Database<'_>) {
     let (mut client, notices) = db.client_with_notices("postgres");
     let pid: i32 = client.query_one("SELECT pg_backend_pid()", &[]).unwrap().get(0);
-    let signal = |name: &str| {
-        assert!(Command::new("kill").args([name, &pid.to_string()]).status().unwrap().success());
-    };
+    let signal = |signal| kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
     thread::scope(|scope| {
         let check = scope
             .spawn(|| client.query_one("SELECT intact FROM notary.verify('million')", &[]).unwrap().get::<_, bool>(0));
@@ -110,9 +108,9 @@ fn a_long_check_tells_how_far_it_is(db: &Database<'_>) {
         }
         // It has begun to hash by then, and is not through.
         thread::sleep(Duration::from_millis(200));
-        signal("-STOP");
+        signal(Signal::STOP);
         thread::sleep(Duration::from_secs(6));
-        signal("-CONT");
+        signal(Signal::CONT);
         assert!(check.join().unwrap());
     });
     let said = notices.take();

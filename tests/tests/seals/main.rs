@@ -7,6 +7,7 @@ mod fuzzing;
 mod independent;
 mod keys;
 mod load;
+mod outside;
 mod proofs;
 mod resuming;
 mod sealing;

@@ -1,0 +1,75 @@
+#!/usr/bin/env python3
+# Checks an export of a pg_notary log against a note:   python3 check_export.py NOTE EXPORT
+#
+# It needs nothing but Python's standard library, which has no Ed25519: THE SIGNATURE IS NOT CHECKED. Check it with
+# another tool, or know from elsewhere that the note is the one that was published. The note: origin, size, root.
+# Memory: one hash for each chain and each bit of the size. Exit code 0: right; 1: the message says which line and why.
+import base64, hashlib, json, re, sys
+
+def sha256(data): return hashlib.sha256(data).digest()
+
+class Number(str): pass                                 # numbers stay as they are spelt: no floating point
+
+def check(right, why):
+    if not right: sys.exit(f"WRONG: line {size + 1}: {why}")
+
+def unique(pairs):                                      # an object in which no key stands twice
+    check(len(pairs) == len(dict(pairs)), "a key stands twice")
+    return dict(pairs)
+
+def spell(value, depth=0):                              # the one way to spell a value: inside a row it is jsonb's
+    comma, colon = (",", ":") if depth < 2 else (", ", ": ")
+    if isinstance(value, dict):
+        order = (lambda key: (len(key.encode()), key.encode())) if depth >= 2 else str
+        check(depth == 0 or list(value) == sorted(value, key=order), "names are out of order")
+        return "{" + comma.join(spell(key) + colon + spell(value[key], depth + 1) for key in value) + "}"
+    if isinstance(value, list):
+        return "[" + comma.join(spell(item, depth + 1) for item in value) + "]"
+    if isinstance(value, Number):
+        check(re.fullmatch(r"-?(0|[1-9][0-9]*)([.][0-9]+)?", value) and not re.fullmatch("-[0.]+", value), "a number")
+        return value
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+TIME = r"[0-9]{4,}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}[.][0-9]{6}Z( BC)?"
+MEMBERS = ["v", "log", "segment", "chain", "seq", "time"]
+ENTRY = MEMBERS + ["prev", "row"]                       # version 0.1.0 of the extension makes no redactable values
+HEADER = MEMBERS + ["by", "schema", "table", "first_chain", "adopted", "columns", "redactable"]
+
+origin, note_size, note_root = open(sys.argv[1], encoding="utf-8", newline="").read().split("\n")[:3]
+log = re.fullmatch(r".+?/([0-9a-f-]{36})(/[0-9]+)?", origin)[1]
+size, tree, headers, chains = 0, [], {}, {}
+for line in open(sys.argv[2], "rb"):
+    check(line.endswith(b"\n"), "no newline at the end")
+    line = line[:-1]
+    try:
+        read = json.loads(line.decode("utf-8"), object_pairs_hook=unique, parse_int=Number, parse_float=Number)
+        check(spell(read).encode("utf-8") == line, "spelt in another way than the format's")
+        segment, chain, seq = (int(read[name]) for name in ("segment", "chain", "seq"))
+        is_header = chain == 0 and seq == 0
+        check(list(read) == (HEADER if is_header else ENTRY), "other members than the format's")
+        check(all(isinstance(read[name], Number) for name in ("v", "segment", "chain", "seq")), "not a number")
+        check(read["v"] == "1" and re.fullmatch(TIME, read["time"]), "another version, or no time")
+    except (ValueError, KeyError, TypeError, RecursionError):
+        check(False, "not a line of the format")
+    check(read["log"] == log, "a line of another log")
+    if is_header:
+        check(segment == len(headers) + 1, "a header out of order, or twice")
+        headers[segment] = sha256(line), int(read["first_chain"])
+    else:
+        check(segment in headers and headers[segment][1] <= chain <= 65535, "a chain that its segment does not have")
+        last_seq, last_hash = chains.get((segment, chain), (0, headers[segment][0]))
+        check(seq == last_seq + 1, f"the next entry of this chain is seq {last_seq + 1}")
+        check(read["prev"] == last_hash.hex(), "prev is not the hash of the line before it")
+        chains[segment, chain] = seq, sha256(line)
+    node, height = sha256(b"\0" + sha256(line)), 0      # RFC 6962: complete subtrees, the largest first
+    while tree and tree[-1][1] == height:
+        node, height = sha256(b"\1" + tree.pop()[0] + node), height + 1
+    tree.append((node, height))
+    size += 1
+
+root = tree.pop()[0] if tree else sha256(b"")
+while tree:
+    root = sha256(b"\1" + tree.pop()[0] + root)
+if str(size) != note_size: sys.exit(f"WRONG: the export has {size} lines, the note speaks of {note_size}")
+if base64.b64encode(root).decode() != note_root: sys.exit("WRONG: these lines do not have the root of the note")
+print(f"right: {size} lines of {origin} are those of the note, whose signature was NOT checked")
