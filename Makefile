@@ -13,6 +13,9 @@ export PG_CONFIG
 # How long `make soak` works at random.
 SOAK_SECONDS ?= 3600
 
+# How long `make fuzz` works.
+FUZZ_SECONDS ?= 600
+
 # Which server, which features, where the private copy is.
 ENV := . tests/env.sh
 
@@ -26,7 +29,7 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
-    regress-accept bench-seals soak clean
+    regress-accept bench-seals soak fuzz clean
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +83,9 @@ soak: setup stage ## Random work, random tampering and seals under load, each fo
 	@tests/stage.sh omitting
 	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test random_work --test random_tampering -- --nocapture
 	$(ENV); NOTARY_SOAK_SECONDS=$(SOAK_SECONDS) cargo test --release -p notary-tests --test seals -- --nocapture load
+
+fuzz: ## Mutated texts into every parser of the core for FUZZ_SECONDS=600; `make test` does so for seconds
+	NOTARY_FUZZ_SECONDS=$(FUZZ_SECONDS) cargo test --profile fuzz -p notary-core --test fuzz -- --nocapture
 
 clean: ## Remove what was built, and this checkout's private servers
 	cargo clean

@@ -1,5 +1,4 @@
-//! The tree against the RFC's definitions, written down as they stand there, and against the
-//! reference vectors of Certificate Transparency.
+//! The tree against the RFC's definitions, written down as they stand there.
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
@@ -96,83 +95,6 @@ fn tampered(proof: &[Digest]) -> Vec<Vec<Digest>> {
     }
     all.retain(|other| other != proof);
     all
-}
-
-fn hex(text: &str) -> Vec<u8> {
-    hex::decode(text).unwrap()
-}
-
-/// The leaves of Certificate Transparency's reference tests.
-const LEAVES: [&str; 8] =
-    ["", "00", "10", "2021", "3031", "40414243", "5051525354555657", "606162636465666768696a6b6c6d6e6f"];
-
-const ROOTS: [&str; 9] = [
-    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
-    "6e340b9cffb37a989ca544e6bb780a2c78901d3fb33738768511a30617afa01d",
-    "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125",
-    "aeb6bcfe274b70a14fb067a5e5578264db0fa9b51af5e0ba159158f329e06e77",
-    "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7",
-    "4e3bbb1f7b478dcfe71fb631631519a3bca12c9aefca1612bfce4c13a86264d4",
-    "76e67dadbcdf1e10e1b74ddc608abd2f98dfb16fbce75277b5232a127f2087ef",
-    "ddb89be403809e325750d3d263cd78929c2942b7942a34b77e122c9594a74c8c",
-    "5dc9da79a70659a9ad559cb701ded9a2ab9d823aad2f4960cfe370eff4604328",
-];
-
-/// Nodes of the same tree, by level and index.
-const H01: &str = "fac54203e7cc696cf0dfcb42c92a1d9dbaf70ad9e621f4bd8d98662f00e3c125";
-const H23: &str = "5f083f0a1a33ca076a95279832580db3e0ef4584bdff1f54c8a360f50de3031e";
-const H45: &str = "0ebc5d3437fbe2db158b9f126a1d118e308181031d0a949f8dededebc558ef6a";
-const H67: &str = "ca854ea128ed050b41b35ffc1b87b8eb2bde461e9e3b5596ece6b9d5975a0ae0";
-const H03: &str = "d37ee418976dd95753c1c73862b9398fa2a2cf9b4ff0fdfe8b30cd95209614b7";
-const H47: &str = "6b47aaf29ee3c2af9af889bc1fb9254dabd31177f16232dd6aab035ca39bf6e4";
-const LEAF_1: &str = "96a296d224f285c67bee93c30f8a309157f0daa35dc5b87e410b78630a09cfc7";
-const LEAF_2: &str = "0298d122906dcfc10892cb53a73992fc5b9f493ea4c9badb27b791b4127a7fe7";
-const LEAF_3: &str = "07506a85fd9dd2f120eb694f86011e5bb4662e5c415a62917033d4a9624487e7";
-const LEAF_5: &str = "4271a26be0d8a84f0bd54c8c302e7cb3a3b5d1fa6780a40bcce2873477dab658";
-const LEAF_6: &str = "b08693ec2e721597130641e8211e7eedccb4c26413963eee6c1e2ed16ffb1a5f";
-const LEAF_4: &str = "bc1a0643b12e4d2d7c77918f44e0f4f79a838b6cf9ec5b5c283e1f4d88599e6b";
-
-#[test]
-fn roots_and_proofs_are_those_of_certificate_transparency() {
-    let leaves = LEAVES.map(|data| leaf_hash(&hex(data)));
-    let nodes = stored(&leaves);
-    let mut tree = Frontier::new();
-    for (size, expected) in (0_u64..).zip(ROOTS) {
-        assert_eq!(tree.root().to_string(), expected, "{size}");
-        assert_eq!(root(size, from(&nodes)).unwrap().to_string(), expected, "{size}");
-        if let Some(leaf) = leaves.get(usize::try_from(size).unwrap()) {
-            tree.append(*leaf).unwrap();
-        }
-    }
-    let included: [(u64, u64, &[&str]); 7] = [
-        (0, 1, &[]),
-        (0, 2, &[LEAF_1]),
-        (0, 8, &[LEAF_1, H23, H47]),
-        (5, 8, &[LEAF_4, H67, H03]),
-        (2, 3, &[H01]),
-        (1, 5, &[ROOTS[1], H23, LEAF_4]),
-        (4, 7, &[LEAF_5, LEAF_6, H03]),
-    ];
-    for (index, size, expected) in included {
-        let expected: Vec<Digest> = expected.iter().map(|hash| hash.parse().unwrap()).collect();
-        let root = ROOTS[usize::try_from(size).unwrap()].parse().unwrap();
-        assert_eq!(prove_inclusion(index, size, from(&nodes)), Ok(expected.clone()), "{index} in {size}");
-        let leaf = leaves[usize::try_from(index).unwrap()];
-        assert_eq!(verify_inclusion(&leaf, index, size, &root, &expected), Ok(()), "{index} in {size}");
-    }
-    let consistent: [(u64, u64, &[&str]); 5] = [
-        (1, 1, &[]),
-        (1, 8, &[LEAF_1, H23, H47]),
-        (6, 8, &[H45, H67, H03]),
-        (2, 5, &[H23, LEAF_4]),
-        (3, 8, &[LEAF_2, LEAF_3, H01, H47]),
-    ];
-    for (old, new, expected) in consistent {
-        let expected: Vec<Digest> = expected.iter().map(|hash| hash.parse().unwrap()).collect();
-        let root = |size: u64| ROOTS[usize::try_from(size).unwrap()].parse().unwrap();
-        assert_eq!(prove_consistency(old, new, from(&nodes)), Ok(expected.clone()), "{old} to {new}");
-        assert_eq!(verify_consistency(old, &root(old), new, &root(new), &expected), Ok(()), "{old} to {new}");
-    }
 }
 
 #[test]

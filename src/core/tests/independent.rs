@@ -117,8 +117,24 @@ fn tampered(proof: &[Digest]) -> Vec<Vec<Digest>> {
     all
 }
 
-/// Sizes around a power of 256; those around the first are below 300.
+/// Sizes around the second power of 256; those around the first are below 300.
 const BIG: [u64; 3] = [65_535, 65_536, 65_537];
+
+/// Up to this size every index and every older size is proved, beyond it those where something changes.
+const SMALL: u64 = 64;
+
+/// Indexes below `size` or older sizes, and those near powers of two and of 256.
+fn samples(size: u64) -> Vec<u64> {
+    if size <= SMALL {
+        return (0..size).collect();
+    }
+    let half = 1 << (size - 1).ilog2();
+    let near = [0, 1, 2, size / 3, half - 1, half, half + 1, size - 2, size - 1, 254, 255, 256, 257];
+    let mut all: Vec<u64> = near.into_iter().chain(BIG).filter(|&index| index < size).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
 
 #[test]
 fn roots_are_theirs_at_every_size() {
@@ -141,14 +157,10 @@ fn inclusion_proofs_pass_and_fail_alike() {
     let trees = Trees::new(65_537);
     let mut ct = MemoryBackedTree::<Sha256, [u8; 32]>::new();
     for size in (1..=300).chain(BIG) {
-        let indexes: Vec<u64> = match size {
-            ..=32 => (0..size).collect(),
-            _ => vec![0, 1, size / 3, size / 2, size - 2, size - 1],
-        };
         while ct.len() < size {
             ct.push(*trees.line(ct.len()).as_bytes());
         }
-        for index in indexes {
+        for index in samples(size) {
             let proof = merkle::prove_inclusion(index, size, |node| trees.node(node)).unwrap();
             assert_eq!(trees.included(index, size, &proof), [true; 3], "{index} in {size}");
             let tiles = tlog_tiles::prove_record(size, index, &trees.stored).unwrap();
@@ -158,6 +170,35 @@ fn inclusion_proofs_pass_and_fail_alike() {
             for other in tampered(&proof) {
                 assert_eq!(trees.included(index, size, &other), [false; 3], "{index} in {size}");
             }
+            // Another line under the same proof.
+            if size > 1 {
+                assert_eq!(trees.included((index + 1) % size, size, &proof), [false; 3], "{index} in {size}");
+            }
+        }
+    }
+}
+
+/// Without what was tampered with, so that there is time for each of them.
+#[test]
+fn every_leaf_of_every_size_is_included() {
+    let trees = Trees::new(300);
+    for size in 0..=300 {
+        for index in 0..size {
+            let proof = merkle::prove_inclusion(index, size, |node| trees.node(node)).unwrap();
+            assert_eq!(trees.included(index, size, &proof), [true; 3], "{index} in {size}");
+        }
+        assert!(merkle::prove_inclusion(size, size, |node| trees.node(node)).is_err(), "no leaf {size} in {size}");
+        assert!(tlog_tiles::prove_record(size, size, &trees.stored).is_err(), "no leaf {size} in {size}");
+    }
+}
+
+#[test]
+fn every_size_is_consistent_with_every_later_one() {
+    let trees = Trees::new(300);
+    for new in 1..=300 {
+        for old in 1..=new {
+            let proof = merkle::prove_consistency(old, new, |node| trees.node(node)).unwrap();
+            assert_eq!(trees.consistent(old, new, &proof), [true; 3], "{old} to {new}");
         }
     }
 }
@@ -168,14 +209,10 @@ fn consistency_proofs_pass_and_fail_alike() {
     let mut ct = MemoryBackedTree::<Sha256, [u8; 32]>::new();
     for new in (1..=300).chain(BIG) {
         assert_eq!(trees.consistent(0, new, &[]), [false; 3], "0 to {new}");
-        let olds: Vec<u64> = match new {
-            ..=40 => (1..=new).collect(),
-            _ => vec![1, 2, new / 3, new / 2, 1 << new.ilog2(), new - 1, new],
-        };
         while ct.len() < new {
             ct.push(*trees.line(ct.len()).as_bytes());
         }
-        for old in olds {
+        for old in samples(new + 1).into_iter().filter(|&old| old > 0) {
             let proof = merkle::prove_consistency(old, new, |node| trees.node(node)).unwrap();
             assert_eq!(trees.consistent(old, new, &proof), [true; 3], "{old} to {new}");
             let tiles = tlog_tiles::prove_tree(new, old, &trees.stored).unwrap();
@@ -262,12 +299,51 @@ fn our_seals_pass_their_checks_and_tampered_ones_fail_in_both() {
     }
 }
 
-#[test]
-fn their_notes_pass_our_checks() {
+/// Theirs, ours, and ours turned into one of theirs.
+fn signers() -> (StandardSigner, SigningKey) {
     let seed = [3; 32];
     let ours = SigningKey::from_seed(ORIGIN, &seed).unwrap();
     let private = STANDARD.encode([&[1], &seed[..]].concat());
-    let signer = StandardSigner::new(&format!("PRIVATE+KEY+{ORIGIN}+{}+{private}", ours.verifier().id())).unwrap();
+    let theirs = StandardSigner::new(&format!("PRIVATE+KEY+{ORIGIN}+{}+{private}", ours.verifier().id())).unwrap();
+    (theirs, ours)
+}
+
+/// A seal of each size: ours in their hands, theirs in ours, and forgeries in both.
+#[test]
+fn seals_of_every_size_pass_both_checks_and_forged_ones_neither() {
+    let trees = Trees::new(65_537);
+    let (signer, ours) = signers();
+    let keys = [ours.verifier()];
+    for size in (0..=300).chain(BIG) {
+        let checkpoint = Checkpoint::new(ORIGIN.parse().unwrap(), size, trees.root(size)).unwrap();
+        let text = checkpoint.to_string();
+        let theirs_text = tlog_tiles::Checkpoint::new(ORIGIN, size, Hash(*trees.root(size).as_bytes()), "").unwrap();
+        assert_eq!(theirs_text.to_bytes(), text.as_bytes(), "{size}");
+        let seal = Seal::sign(checkpoint, &[&ours]).unwrap().to_string();
+        let mut note = signed_note::Note::new(text.as_bytes(), &[]).unwrap();
+        note.add_sigs(&[&signer]).unwrap();
+        assert_eq!(note.to_bytes(), seal.as_bytes(), "{size}");
+        assert_eq!(verified(seal.as_bytes(), &keys), [true; 2], "{size}");
+        // The size or the root of another tree, and the signature of another note.
+        let body = seal.find("\n\n").unwrap();
+        for other in [size + 1, size + 256] {
+            let forged = seal.replacen(&format!("\n{size}\n"), &format!("\n{other}\n"), 1);
+            assert_eq!(verified(forged.as_bytes(), &keys), [false; 2], "{size} as {other}");
+            let root = STANDARD.encode(Digest::of(&other.to_le_bytes()).as_bytes());
+            let forged = format!("{ORIGIN}\n{size}\n{root}\n{}", &seal[body + 1..]);
+            assert_eq!(verified(forged.as_bytes(), &keys), [false; 2], "{size} with another root");
+        }
+        for at in [seal.len() - 4, body + 70, body + 120] {
+            let mut forged = seal.clone().into_bytes();
+            forged[at] = if forged[at] == b'A' { b'B' } else { b'A' };
+            assert_eq!(verified(&forged, &keys), [false; 2], "byte {at} at {size}");
+        }
+    }
+}
+
+#[test]
+fn their_notes_pass_our_checks() {
+    let (signer, ours) = signers();
     let text = checkpoint(7).to_string();
     let mut note = signed_note::Note::new(text.as_bytes(), &[]).unwrap();
     note.add_sigs(&[&signer]).unwrap();

@@ -4,6 +4,8 @@
 mod comparing;
 mod daily;
 mod exporting;
+mod fuzzing;
+mod independent;
 mod keys;
 mod load;
 mod outside;
