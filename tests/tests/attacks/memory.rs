@@ -194,7 +194,10 @@ fn a_log_whose_triggers_are_hidden_is_not_forgotten() {
     let hide = |to| format!("UPDATE pg_class SET relhastriggers = {to} WHERE relname IN ('pl', 'p1', 'p2', 'p3')");
     db.client().batch_execute(&hide(false)).unwrap();
     let refused = err(db.client().batch_execute(&forget));
-    assert_eq!((refused.code.as_str(), refused.detail.as_str()), ("55000", "The log is still in this database."));
+    assert_eq!(
+        (refused.code.as_str(), refused.detail.as_str()),
+        ("55000", "Only a log that is gone can be forgotten, and this one is still in this database.")
+    );
     db.client().batch_execute(&hide(true)).unwrap();
     assert_eq!(not_intact(&db), "");
 }
