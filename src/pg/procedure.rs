@@ -25,9 +25,15 @@ impl Procedure {
     }
 
     /// Commits, waiting as synchronous_commit says, and begins the next transaction. Nothing of PostgreSQL's may be open.
+    ///
+    /// That one is READ COMMITTED, whatever the session's default: it sees what others did while it waited for a lock.
     pub fn commit(&self) {
-        // SAFETY: connected without atomic; raises what committing raises.
-        unsafe { pg_sys::SPI_commit() };
+        // SAFETY: connected without atomic; raises what committing raises. A new transaction has no snapshot yet, so that
+        // its isolation level may still be set.
+        unsafe {
+            pg_sys::SPI_commit();
+            pg_sys::XactIsoLevel = pg_sys::XACT_READ_COMMITTED as i32;
+        }
     }
 
     /// Ends the call with its one INOUT argument.

@@ -41,12 +41,13 @@ use pgrx::pg_sys;
 entry_point!(notary_seal, pg_finfo_notary_seal, seal);
 entry_point!(notary_seal_list, pg_finfo_notary_seal_list, seal_list);
 
-/// `CALL notary.seal(log)`, in two transactions.
+/// `CALL notary.seal(log)`, in two transactions of its own.
 fn seal(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let call = "CALL notary.seal()";
     let log = argument::<pg_sys::Oid>(fcinfo, 0);
     let Some(procedure) = Procedure::begin(fcinfo) else { Error::InTransactionBlock { call }.raise() };
     journal::must_be_writable(call).or_raise();
+    procedure.commit();
     step(log, grow::grow).or_raise();
     procedure.commit();
     let note = step(log, sign::sign).or_raise();

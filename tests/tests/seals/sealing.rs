@@ -174,9 +174,12 @@ fn many_at_the_same_time_come_one_after_the_other_and_never_fork() {
     let db = scene("forks", 10);
     let notes: Vec<String> = std::thread::scope(|scope| {
         let sealers: Vec<_> = (0..6)
-            .map(|_| {
-                scope.spawn(|| {
+            .map(|number: usize| {
+                let db = &db;
+                scope.spawn(move || {
                     let mut client = db.client();
+                    let level = ["read committed", "repeatable read", "serializable"][number % 3];
+                    run(&mut client, &format!("SET default_transaction_isolation = '{level}'"));
                     let mut notes = Vec::new();
                     for i in 0..10 {
                         run(&mut client, &format!("INSERT INTO audit VALUES ({i})"));
