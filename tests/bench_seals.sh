@@ -5,21 +5,13 @@
 #   NOTARY_BENCH_LEAVES  entries in the log when single proofs are timed (10,000,000)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 
 rows=${NOTARY_BENCH_ROWS:-1000000}
 leaves=${NOTARY_BENCH_LEAVES:-10000000}
 verifier=$NOTARY_TARGET/release/notary-verify
 
 home=$(mktemp -d "$NOTARY_STAGE/run/bench.XXXXXX")
-server() {
-    local program=$1
-    shift
-    if [[ $(id -u) -eq 0 ]]; then
-        setpriv --reuid=postgres --regid=postgres --clear-groups "$NOTARY_PGROOT/$program" "$@"
-    else
-        "$NOTARY_PGROOT/$program" "$@"
-    fi
-}
 clean_up() {
     [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
     rm -rf "$home"

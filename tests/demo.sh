@@ -6,6 +6,7 @@
 #   NO_COLOR              no colours, as into a file or a pipe
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
+. "$(dirname "${BASH_SOURCE[0]}")/server.sh"
 
 seconds=${NOTARY_DEMO_SECONDS:-10}
 clients=16
@@ -46,17 +47,6 @@ clean_up() {
 trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-
-# A program of the private server, as the user whom PostgreSQL accepts: it refuses root.
-server() {
-    local program=$1
-    shift
-    if [[ $(id -u) -eq 0 ]]; then
-        setpriv --reuid=postgres --regid=postgres --clear-groups "$NOTARY_PGROOT/$program" "$@"
-    else
-        "$NOTARY_PGROOT/$program" "$@"
-    fi
-}
 
 start_server() {
     [[ -x $NOTARY_PGROOT/postgres && -d $NOTARY_STAGE/template && -d $NOTARY_STAGE/run ]] || fail "nothing is built yet: run make demo"

@@ -259,30 +259,44 @@ const STORAGE: [(&CStr, &CStr); 2] = [(c"default_tablespace", c""), (c"default_t
 
 /// Runs `work`, DDL that runs with a superuser's rights, so that what it makes is stored where the database is: not in a
 /// tablespace that the session's role named and has no right to.
-///
-/// On error PostgreSQL itself puts the settings back at (sub)transaction abort.
 pub fn with_plain_storage<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: C strings and settings that anybody may set; they last as long as the nest level.
-    let level = unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        for (name, value) in STORAGE {
-            pg_sys::set_config_option(
-                name.as_ptr(),
-                value.as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_SAVE,
-                true,
-                0,
-                false,
-            );
-        }
-        level
-    };
+    with_settings(&STORAGE, work)
+}
+
+/// Runs `work` with a search_path in which nobody but a superuser can put anything: what is called without one of its own.
+pub fn with_safe_path<T>(work: impl FnOnce() -> T) -> T {
+    with_settings(&[(c"search_path", c"pg_catalog, pg_temp")], work)
+}
+
+/// Runs `work` with these settings, which anybody may set. On error PostgreSQL itself puts back what was before at the abort
+/// of the (sub)transaction.
+fn with_settings<T>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> T) -> T {
+    // SAFETY: a nest level of settings, ended below.
+    let level = unsafe { pg_sys::NewGUCNestLevel() };
+    for (name, value) in settings {
+        set(name, value, pg_sys::GucAction::GUC_ACTION_SAVE);
+    }
     let result = work();
-    // SAFETY: ends the nest level that was begun above.
+    // SAFETY: the level that was begun above.
     unsafe { pg_sys::AtEOXact_GUC(true, level) };
     result
+}
+
+/// Sets a setting that anybody may set, for as long as `action` says.
+fn set(name: &CStr, value: &CStr, action: pg_sys::GucAction::Type) {
+    // SAFETY: C strings, which the server copies.
+    unsafe {
+        pg_sys::set_config_option(
+            name.as_ptr(),
+            value.as_ptr(),
+            pg_sys::GucContext::PGC_USERSET,
+            pg_sys::GucSource::PGC_S_SESSION,
+            action,
+            true,
+            0,
+            false,
+        );
+    }
 }
 
 /// May this transaction write? Not in a read-only one, and not on a standby.
@@ -291,46 +305,12 @@ pub fn may_write() -> bool {
     unsafe { !pg_sys::XactReadOnly && !pg_sys::RecoveryInProgress() }
 }
 
-/// Runs `work` with a search_path in which nobody but a superuser can put anything: what is called without one of its own.
-/// An error puts the caller's back with the (sub)transaction.
-pub fn with_safe_path<T>(work: impl FnOnce() -> T) -> T {
-    // SAFETY: a nest level of settings of our own, ended below or by the abort of the transaction.
-    let level = unsafe {
-        let level = pg_sys::NewGUCNestLevel();
-        pg_sys::set_config_option(
-            c"search_path".as_ptr(),
-            c"pg_catalog, pg_temp".as_ptr(),
-            pg_sys::GucContext::PGC_USERSET,
-            pg_sys::GucSource::PGC_S_SESSION,
-            pg_sys::GucAction::GUC_ACTION_SAVE,
-            true,
-            0,
-            false,
-        );
-        level
-    };
-    let result = work();
-    // SAFETY: the level that was begun above.
-    unsafe { pg_sys::AtEOXact_GUC(true, level) };
-    result
-}
-
 /// From here to the end of the transaction: a commit waits until it is on disk, and with synchronous standbys on theirs.
 pub fn commit_safely() {
-    // SAFETY: a plain setting of this backend, and a change of it that ends with the transaction.
-    unsafe {
-        if pg_sys::synchronous_commit < pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_REMOTE_FLUSH as i32 {
-            pg_sys::set_config_option(
-                c"synchronous_commit".as_ptr(),
-                c"on".as_ptr(),
-                pg_sys::GucContext::PGC_USERSET,
-                pg_sys::GucSource::PGC_S_SESSION,
-                pg_sys::GucAction::GUC_ACTION_LOCAL,
-                true,
-                0,
-                false,
-            );
-        }
+    // SAFETY: a plain setting of this backend.
+    let now = unsafe { pg_sys::synchronous_commit };
+    if now < pg_sys::SyncCommitLevel::SYNCHRONOUS_COMMIT_REMOTE_FLUSH as i32 {
+        set(c"synchronous_commit", c"on", pg_sys::GucAction::GUC_ACTION_LOCAL);
     }
 }
 

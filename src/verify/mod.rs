@@ -7,6 +7,7 @@
 //!   predicate locks.
 
 mod adopted;
+mod blocks;
 mod check;
 mod closed;
 mod guard_state;

@@ -6,6 +6,7 @@
 //!
 //! Invariant: what the extension remembers of the tree is believed only as far as it leads to the root in a seal.
 
+use super::blocks::Blocks;
 use super::known::CutEnd;
 use crate::error::Error;
 use crate::log::Functions;
@@ -17,7 +18,7 @@ use crate::tree::Tree;
 use crate::tree::nodes::{NoNode, Nodes};
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range, StoredSeal, signed};
-use notary_core::merkle::{self, Frontier, ProveError};
+use notary_core::merkle::{self, ProveError};
 use notary_core::seal::Seal;
 use notary_core::{Digest, Finding, Notice, Problem, Remark, Timestamp};
 use pgrx::pg_sys;
@@ -473,83 +474,4 @@ fn late_entries(
         late.push((count, first.or(last.time).unwrap_or(i64::MAX), number));
     }
     late
-}
-
-/// The leaves of a tree in blocks of 256, compared with the hashes that are remembered of these.
-struct Blocks {
-    size: u64,
-    next: u64,
-    /// All leaves so far, None once one was not there.
-    tree: Option<Frontier>,
-    block: Vec<Option<Digest>>,
-    left: bool,
-    /// Runs of leaves that differ.
-    bad: Vec<(u64, u64)>,
-    unknown: bool,
-}
-
-const BLOCK: u64 = 256;
-
-impl Blocks {
-    fn new(size: u64) -> Self {
-        Self {
-            size,
-            next: 0,
-            tree: Some(Frontier::new()),
-            block: Vec::new(),
-            left: false,
-            bad: Vec::new(),
-            unknown: false,
-        }
-    }
-
-    fn is_at(&self, leaf: u64) -> bool {
-        self.next + self.block.len() as u64 == leaf
-    }
-
-    fn add(&mut self, tree: &Tree, lines: &[Option<Digest>], left: bool) -> Result<(), Error> {
-        for line in lines {
-            let leaf = line.map(|line| merkle::leaf(&line));
-            self.left |= left;
-            self.tree = self.tree.take().zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
-            self.block.push(leaf);
-            if self.block.len() as u64 == BLOCK {
-                let stored = store::subtrees(tree, 1, self.next / BLOCK, 1)?.first().copied().flatten();
-                self.end_block(stored);
-            }
-        }
-        Ok(())
-    }
-
-    fn end_block(&mut self, stored: Option<Digest>) {
-        let (from, to) = (self.next, self.next + self.block.len() as u64);
-        let mut subtree = Some(Frontier::new());
-        for leaf in self.block.drain(..) {
-            subtree = subtree.zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
-        }
-        let root = subtree.map(|all| all.root());
-        if root.is_none() && self.left {
-            self.unknown = true;
-        } else if root.is_none() || stored.is_some_and(|stored| root != Some(stored)) {
-            match self.bad.last_mut() {
-                Some((_, end)) if *end == from => *end = to,
-                _ => self.bad.push((from, to)),
-            }
-        }
-        self.left = false;
-        self.next = to;
-    }
-
-    /// The root of all leaves, if all were there; the runs that differ; and whether any could not be compared.
-    fn finish(mut self) -> (Option<Digest>, Vec<(u64, u64)>, bool) {
-        if !self.block.is_empty() {
-            // Of the last leaves nothing is remembered. They differ where nothing else does, and where all before them do: a
-            // chain that was computed anew goes on to its end.
-            let follows = self.bad.last().is_some_and(|(_, end)| *end == self.next);
-            let differs = follows || self.bad.is_empty() && !self.unknown;
-            self.end_block(differs.then(|| Digest::new([0; 32])));
-        }
-        debug_assert!(self.next <= self.size);
-        (self.tree.map(|all| all.root()), self.bad, self.unknown)
-    }
 }
