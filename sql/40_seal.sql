@@ -6,7 +6,7 @@ CREATE TABLE notary.tree (
     origin      text NOT NULL,
     database    text NOT NULL,
     timeline    bigint NOT NULL,
-    edge        bytea NOT NULL DEFAULT '',
+    size        bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (log, incarnation)
 );
 REVOKE ALL ON notary.tree FROM PUBLIC;
@@ -17,7 +17,7 @@ COMMENT ON COLUMN notary.tree.incarnation IS 'From 1; a new one after a restore 
 COMMENT ON COLUMN notary.tree.origin IS 'The tree''s name in its seals, fixed at the first.';
 COMMENT ON COLUMN notary.tree.database IS 'System identifier and database OID where it may be signed; elsewhere notary.resume comes first.';
 COMMENT ON COLUMN notary.tree.timeline IS 'The server''s timeline on which it may be signed.';
-COMMENT ON COLUMN notary.tree.edge IS 'The hashes of the last leaves of the newest seal, as many as its size is above a multiple of 256: so that the tree goes on where rows left the log lawfully.';
+COMMENT ON COLUMN notary.tree.size IS 'The size of its newest seal; 0 before the first.';
 
 CREATE TABLE notary.leaf_range (
     log         uuid NOT NULL,
@@ -55,7 +55,7 @@ SELECT pg_catalog.pg_extension_config_dump('notary.subtree', '');
 COMMENT ON TABLE notary.subtree IS 'Hashes of complete subtrees of a log''s tree, so that a proof need not read all lines. Internal.';
 COMMENT ON COLUMN notary.subtree.log IS 'The log.';
 COMMENT ON COLUMN notary.subtree.incarnation IS 'Which of the log''s trees.';
-COMMENT ON COLUMN notary.subtree.level IS 'Each hash is that of 256^level leaves; 0, leaves themselves, only where rows left the log lawfully.';
+COMMENT ON COLUMN notary.subtree.level IS 'Each hash is that of 256^level leaves; 0, leaves themselves, those that were sealed when protection ended.';
 COMMENT ON COLUMN notary.subtree.first IS 'The number of the first of these subtrees on its level, from 0.';
 COMMENT ON COLUMN notary.subtree.hashes IS 'Their hashes, 32 bytes each, at most 32 of them.';
 
@@ -123,7 +123,16 @@ CREATE FUNCTION notary.resume(log regclass, note text) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'resume_wrapper';
-COMMENT ON FUNCTION notary.resume(regclass, text) IS 'Lets a log be sealed again after a restore or failover, given the newest seal that ever left the old server (NULL: none ever did). If this log holds exactly what that seal says, sealing goes on; otherwise a new incarnation begins, with an origin and a key of its own. Returns the origin, and writes to notary.journal what was found. Needs the owner or a superuser. Errors: 42501 not the owner, 55000 not a log, or nothing to resume, 22023 the text is no seal of this log or older than one that is known here, 25006 a read-only transaction.';
+COMMENT ON FUNCTION notary.resume(regclass, text) IS 'Lets a log be sealed again after a restore or failover, given the newest seal that ever left the old server (NULL: none ever did). If this log holds exactly what that seal says, sealing goes on; otherwise a new incarnation begins, with an origin and a key of its own. Returns the origin, and writes to notary.journal what was found. Superusers only. Errors: 42501 not a superuser, 55000 not a log, nothing to resume, or the log is still sealed in another database of this server, 22023 the text is no seal of this log or older than one that is known here, 25006 a read-only transaction.';
+
+REVOKE ALL ON FUNCTION notary.resume(regclass, text) FROM PUBLIC;
+
+CREATE FUNCTION notary.keep_leaves(log regclass) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'keep_leaves_wrapper';
+REVOKE ALL ON FUNCTION notary.keep_leaves(regclass) FROM PUBLIC;
+COMMENT ON FUNCTION notary.keep_leaves(regclass) IS 'Internal: keeps the hash of every sealed leaf, before a log''s protection ends. Superusers only.';
 
 CREATE FUNCTION notary.proof(segment regclass, chain integer, seq bigint, size bigint DEFAULT NULL) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE

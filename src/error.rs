@@ -148,6 +148,13 @@ pub enum Error {
         /// The next step.
         hint: String,
     },
+    /// What the extension remembers of trees and seals was changed.
+    Remembered {
+        /// The extension's table.
+        table: &'static str,
+        /// The facts.
+        detail: String,
+    },
     /// An entry that does not exist or that the caller may not see.
     NoEntry {
         /// The table, qualified.
@@ -186,6 +193,8 @@ pub enum Error {
     SuperuserOnly {
         /// What was called.
         call: &'static str,
+        /// Why.
+        why: &'static str,
     },
     /// Row-level security keeps rows from the caller, and what was asked for must be whole.
     RowsHidden {
@@ -396,6 +405,12 @@ impl Error {
             Self::Installation { message, detail, hint } | Self::NotSealable { message, detail, hint } => {
                 parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, message, detail, hint)
             }
+            Self::Remembered { table, detail } => parts(
+                Code::ERRCODE_DATA_CORRUPTED,
+                format!("what {table} says is damaged"),
+                detail,
+                "Keep the server's files and logs as they are, and compare with the notes that were kept outside.".into(),
+            ),
             Self::NoEntry { table, chain, seq } => parts(
                 Code::ERRCODE_NO_DATA_FOUND,
                 format!("{table} has no entry at chain {chain}, seq {seq}"),
@@ -415,10 +430,10 @@ impl Error {
                 "CALL it by itself, with autocommit on (in a driver: autocommit mode), not in a function.".into(),
             ),
             Self::KeyFile { message, detail, hint } => parts(Code::ERRCODE_CONFIG_FILE_ERROR, message, detail, hint),
-            Self::SuperuserOnly { call } => parts(
+            Self::SuperuserOnly { call, why } => parts(
                 Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
                 format!("must be superuser to call {call}"),
-                "It writes a file on the server.".into(),
+                why.into(),
                 "Ask a superuser.".into(),
             ),
             Self::RowsHidden { table } => parts(

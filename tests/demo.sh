@@ -287,6 +287,7 @@ BEGIN
         before := h;
     END LOOP;
     DELETE FROM notary.seal_store;
+    UPDATE notary.tree SET size = 0;
 END\$\$"
 
 convict() {

@@ -158,6 +158,9 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     journal_if_missing(relid, &functions)?;
     let log = leaves.first().map_or(Ok(None), |leaf| log_of(*leaf, &functions))?.or(log_of(relid, &functions)?);
     let log = log.map_or_else(|| memory::log_of_table(relid), |log| Ok(Some(log)))?;
+    // Rows may go from now on; what was sealed of them is kept.
+    let keep = "SELECT notary.keep_leaves($1::pg_catalog.regclass)";
+    context::as_superuser(|| spi::run(keep, &[relid.into()]))?;
     let states = memory::state_of(relid, log, &leaves, &functions)?;
     let findings = states.first().and_then(|state| state["findings"].as_u64()).unwrap_or(0);
     for leaf in &leaves {

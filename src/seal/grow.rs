@@ -14,6 +14,7 @@ use crate::pg::{context, spi};
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range};
 use crate::tree::{Tree, timeline};
+use notary_core::Digest;
 use notary_core::chain::Segments as Headers;
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
@@ -60,7 +61,7 @@ fn first_tree(rel: &Rel, segments: &Segments) -> Result<Tree, Error> {
                 .into(),
         ));
     }
-    let tree = Tree { log: segments.log, incarnation: 1, origin: first_origin(segments)?, database, timeline };
+    let tree = Tree { log: segments.log, incarnation: 1, origin: first_origin(segments)?, database, timeline, size: 0 };
     store::put_tree(&tree)?;
     Ok(tree)
 }
@@ -86,11 +87,49 @@ fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<
             Some(sealed_seq) => sealed_seq + 1,
             None => u64::from(chain > 0),
         };
+        let last_seq = match segments.is_current(segment) || chain == 0 {
+            true => last_seq,
+            false => whole_until(segments, segment, chain, (first_seq, last_seq)),
+        };
+        if last_seq < first_seq {
+            continue;
+        }
         let range = Range { first_leaf: next, segment, chain, first_seq, last_seq };
         next = range.end();
         ranges.push(range);
     }
     Ok(ranges)
+}
+
+/// How far the entries of a segment that ended are whole, from the first of `range`. What was changed or went while it was
+/// not protected ends its chain: nothing follows there, and a seal holds what comes before. Said, and left out.
+fn whole_until(segments: &Segments, segment: u32, chain: u32, range: (u64, u64)) -> u64 {
+    let (first, last) = range;
+    let mut whole = first - 1;
+    let mut prev = match first {
+        1 => segments.header(segment).map(notary_core::header::Header::hash),
+        _ => {
+            let before = Range { first_leaf: 0, segment, chain, first_seq: first - 1, last_seq: first - 1 };
+            segments.hashes(&before, 0, 1).ok().and_then(|hashes| hashes.first().copied())
+        }
+    };
+    let read = segments.open(segment).and_then(|table| {
+        table.lines(chain, first, last, |line| {
+            let hash = Digest::of(line.bytes);
+            if line.hash != Some(hash) || prev != Some(line.place.prev) {
+                return Err("is not what it was".into());
+            }
+            (whole, prev) = (line.place.seq, Some(hash));
+            Ok(())
+        })
+    });
+    if read.is_err() {
+        pgrx::notice!(
+            "segment {segment}, chain {chain}: entries from {} on are in no seal, since they were changed or are gone",
+            whole + 1
+        );
+    }
+    whole
 }
 
 /// The last committed entry of each chain of a table.

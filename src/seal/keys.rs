@@ -134,7 +134,7 @@ fn generate_key(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 fn make_file() -> Result<Secret, Error> {
     if !context::superuser() {
-        return Err(Error::SuperuserOnly { call: "notary.generate_key()" });
+        return Err(Error::SuperuserOnly { call: "notary.generate_key()", why: "It writes a file on the server." });
     }
     let path = gucs::signing_key_file().ok_or_else(|| Error::NotSealable {
         message: "notary.signing_key_file is not set".into(),

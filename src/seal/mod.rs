@@ -5,6 +5,7 @@
 //! | `grow` | which new lines become which leaves |
 //! | `sign` | the new leaves hashed again from their rows, and the seal |
 //! | `keys` | the file with the secret; keys to hand out |
+//! | `keep` | what is kept of a sealed log when its protection ends |
 //! | `resume` | going on after a restore or failover |
 //! | `prove` | proofs for outsiders |
 //! | `export` | all lines in the order of the leaves |
@@ -19,6 +20,7 @@
 mod check;
 mod export;
 mod grow;
+mod keep;
 mod keys;
 mod prove;
 mod resume;

@@ -28,7 +28,12 @@ fn resume(log: Option<pg_sys::Oid>, note: Option<&str>) -> String {
 fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, Error> {
     let functions = access::trigger_functions()?;
     let rel = access::open_log(relid, &functions)?;
-    access::ownership(rel.oid(), "have it sealed again")?;
+    if !context::superuser() {
+        return Err(Error::SuperuserOnly {
+            call: "notary.resume()",
+            why: "Whoever is wrong about what was published forks the log.",
+        });
+    }
     let log = Segments::of(&rel, &functions)?.log;
     lock::lock_tree(log.as_bytes());
     let segments = Segments::of(&rel, &functions)?;
@@ -43,12 +48,19 @@ fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, 
             hint: "CALL notary.seal(log).".into(),
         });
     }
+    if let Some(tree) = &known {
+        sealed_next_door(&rel, tree)?;
+    }
     if let Some(published) = &published {
-        check_signature(published)?;
+        check_signature(published, known.as_ref())?;
     }
     let verdict = compare(&rel, &segments, known.as_ref(), published.as_ref())?;
     let (database, timeline) = (journal::database()?, timeline()?);
-    let tree = Tree { log, incarnation: verdict.origin.incarnation(), origin: verdict.origin, database, timeline };
+    let goes_on = known.as_ref().filter(|_| verdict.goes_on);
+    let size =
+        goes_on.map_or(Ok(0), |tree| store::newest_tree(tree.log).map(|tree| tree.map_or(0, |tree| tree.size)))?;
+    let incarnation = verdict.origin.incarnation();
+    let tree = Tree { log, incarnation, origin: verdict.origin, database, timeline, size };
     store::put_tree(&tree)?;
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     let checkpoint = published.as_ref().map(Seal::checkpoint);
@@ -161,15 +173,42 @@ fn read(note: &str, segments: &Segments) -> Result<Seal, Error> {
     if log == segments.log { Ok(seal) } else { Err(wrong(format!("It is of the log {log}."))) }
 }
 
-/// A signed note must be one that this server's secret signed: otherwise anybody's could start a new incarnation.
-fn check_signature(published: &Seal) -> Result<(), Error> {
+/// A note counts only if this server's secret signed it, unless nothing here was ever signed: otherwise anybody's could
+/// choose a name.
+fn check_signature(published: &Seal, known: Option<&Tree>) -> Result<(), Error> {
+    let keys = LogKeys::of(published.checkpoint().origin())?;
     if published.note().is_none() {
-        return Ok(());
+        let newest = known.map(store::newest_seal).transpose()?.flatten();
+        let was_signed = newest.is_some_and(|seal| Seal::parse(seal.note.as_bytes()).is_ok_and(|s| s.note().is_some()));
+        if !was_signed && keys.is_none() {
+            return Ok(());
+        }
+        return Err(Error::BadArgument {
+            message: "the note is not signed".into(),
+            detail: "This server signs its seals, so that the newest note that left it is signed.".into(),
+            hint: "Give that note, with its signature.".into(),
+        });
     }
-    let keys = LogKeys::of(published.checkpoint().origin())?.ok_or_else(|| Error::KeyFile {
+    let keys = keys.ok_or_else(|| Error::KeyFile {
         message: "the note is signed, and there is no key to check it with".into(),
         detail: "notary.signing_key_file is not set.".into(),
         hint: "Set it to the file that the note was signed with.".into(),
     })?;
     is_signed_by(published, &keys.all()).map(|_| ())
+}
+
+/// A copy of a database beside the original must not sign under the original's name.
+fn sealed_next_door(rel: &Rel, tree: &Tree) -> Result<(), Error> {
+    let sql = "SELECT d.datname::text FROM pg_catalog.pg_control_system() AS s, pg_catalog.pg_database AS d
+               WHERE $1 = s.system_identifier::text || '/' || d.oid::text AND d.datname <> pg_catalog.current_database()";
+    let args = [tree.database.as_str().into()];
+    let names = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<String>(row, 1)))?;
+    let Some(other) = names.into_iter().flatten().next() else { return Ok(()) };
+    Err(Error::NotSealable {
+        message: format!("{} is sealed in another database of this server", rel.qualified()),
+        detail: format!("The database \"{other}\" seals it as {}, and two must not under one name.", tree.origin),
+        hint: "Drop that database first, if this one takes its place. A copy that lives on beside it is another log: it cannot \
+               be sealed."
+            .into(),
+    })
 }

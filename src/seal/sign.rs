@@ -16,7 +16,7 @@ use crate::tree::segments::{Damage, Segments, Table};
 use crate::tree::store::{self, Range, StoredSeal};
 use notary_core::Digest;
 use notary_core::checkpoint::Checkpoint;
-use notary_core::merkle::{self, Frontier, Node, ProveError};
+use notary_core::merkle::{self, Frontier, ProveError};
 use notary_core::seal::Seal;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -93,30 +93,13 @@ pub struct Grown<'a> {
     ends: BTreeMap<(u32, u32), Digest>,
     /// New complete subtrees of 256^level leaves: the first one's number, and their hashes.
     subtrees: BTreeMap<u8, (u64, Vec<Digest>)>,
-    /// The leaves after the last full tile.
-    edge: Vec<Digest>,
-    /// The first leaf of a tile that has to be kept, since rows of it are gone.
-    kept: Option<u64>,
-    /// The leaves of that tile.
-    tile: Vec<Digest>,
 }
-
-/// Leaves in a tile.
-const TILE: u64 = 256;
 
 impl<'a> Grown<'a> {
     /// Begins with the tree of the last seal.
     pub fn from(rel: &Rel, segments: &'a Segments, tree: &'a Tree, last: Option<&StoredSeal>) -> Result<Self, Error> {
-        let mut grown = Self {
-            tree,
-            segments,
-            frontier: Frontier::new(),
-            ends: BTreeMap::new(),
-            subtrees: BTreeMap::new(),
-            edge: Vec::new(),
-            kept: None,
-            tile: Vec::new(),
-        };
+        let mut grown =
+            Self { tree, segments, frontier: Frontier::new(), ends: BTreeMap::new(), subtrees: BTreeMap::new() };
         if let Some(last) = last {
             grown.begin(last).map_err(|why| match why {
                 NoNode::Damage(why) => damaged(rel, "was not sealed", why),
@@ -170,15 +153,6 @@ impl<'a> Grown<'a> {
                 Err(NoNode::Damage(_)) if !segments.is_current(end.segment) => {}
                 Err(why) => return Err(why),
             }
-        }
-        self.begin_edge(last.size, &mut nodes)
-    }
-
-    fn begin_edge(&mut self, size: u64, nodes: &mut Nodes<'_>) -> Result<(), NoNode> {
-        let from = size - size % TILE;
-        self.edge = (from..size).map(|index| nodes.get(Node { level: 0, index })).collect::<Result<_, _>>()?;
-        if nodes.leaves_of_rows(from, size)?.iter().any(Option::is_none) {
-            self.kept = Some(from);
         }
         Ok(())
     }
@@ -236,32 +210,21 @@ impl<'a> Grown<'a> {
 
     fn append(&mut self, line: &Digest) -> Result<(), Damage> {
         let subtrees = &mut self.subtrees;
-        let leaf = merkle::leaf(line);
         self.frontier
-            .append_noting(leaf, |node, hash| {
+            .append_noting(merkle::leaf(line), |node, hash| {
                 if node.level > 0 && node.level % 8 == 0 {
                     subtrees.entry(node.level / 8).or_insert_with(|| (node.index, Vec::new())).1.push(*hash);
                 }
             })
             .map_err(|why| why.to_string())?;
-        self.edge.push(leaf);
-        if self.edge.len() as u64 == TILE {
-            let full = std::mem::take(&mut self.edge);
-            if self.kept.is_some_and(|from| from + TILE == self.frontier.size()) {
-                self.tile = full;
-            }
-        }
         Ok(())
     }
 
-    /// Stores the subtrees that are complete now, and the edge.
+    /// Stores the subtrees that are complete now.
     pub fn store(&self) -> Result<(), Error> {
         for (level, (first, hashes)) in &self.subtrees {
             store::put_subtrees(self.tree, *level, *first, hashes)?;
         }
-        if let (Some(from), false) = (self.kept, self.tile.is_empty()) {
-            store::put_subtrees(self.tree, 0, from, &self.tile)?;
-        }
-        store::put_edge(self.tree, &self.edge)
+        Ok(())
     }
 }

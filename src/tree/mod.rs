@@ -33,6 +33,8 @@ pub struct Tree {
     pub database: String,
     /// On which timeline.
     pub timeline: i64,
+    /// The size of its newest seal; 0 before the first.
+    pub size: u64,
 }
 
 impl Tree {

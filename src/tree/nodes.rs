@@ -50,10 +50,16 @@ impl<'a> Nodes<'a> {
         // A hash that is missing from the tile leaves the others as they are.
         let known: Vec<_> = hashes.iter().map(|hash| hash.unwrap_or(Digest::new([0; 32]))).collect();
         let first = (node.index << (node.level % 8)) % u64::from(notary_core::tile::WIDTH);
-        let needed = usize::try_from(first).unwrap_or(0)..;
-        let missing =
-            hashes.get(needed).is_none_or(|rest| rest.iter().take(1 << (node.level % 8)).any(Option::is_none));
-        if missing { Err(unknown()) } else { tile.hash(node, &known).ok_or_else(unknown) }
+        let (start, count) = (usize::try_from(first).unwrap_or(0), 1 << (node.level % 8));
+        let needed = hashes.iter().skip(start).take(count);
+        match needed.clone().position(Option::is_none) {
+            // The first leaf of the subtree is so many leaves behind 0.
+            Some(at) if node.level < 8 => {
+                Err(NoNode::Damage(format!("the line of leaf {} is missing", (node.index << node.level) + at as u64)))
+            }
+            None if needed.count() == count => tile.hash(node, &known).ok_or_else(unknown),
+            _ => Err(unknown()),
+        }
     }
 
     fn load(&self, tile: &Tile) -> Result<Vec<Option<Digest>>, NoNode> {
@@ -64,11 +70,13 @@ impl<'a> Nodes<'a> {
             return store::subtrees(self.tree, first.level / 8, first.index, count).map_err(NoNode::Failed);
         }
         let (from, to) = (first.index, first.index + count);
-        let mut leaves = self.leaves_of_rows(from, to)?;
-        if leaves.iter().any(Option::is_none) {
-            self.fill(from, to, &mut leaves).map_err(NoNode::Failed)?;
+        // Kept leaves first: they are what was sealed, whatever happened to rows since.
+        let kept = store::subtrees(self.tree, 0, from, count).map_err(NoNode::Failed)?;
+        if kept.iter().all(Option::is_some) {
+            return Ok(kept);
         }
-        Ok(leaves)
+        let rows = self.leaves_of_rows(from, to)?;
+        Ok(kept.into_iter().zip(rows).map(|(kept, row)| kept.or(row)).collect())
     }
 
     /// The leaves `from` to `to`, as the rows have them; None where there is no row.
@@ -93,19 +101,6 @@ impl<'a> Nodes<'a> {
         } else {
             Err(NoNode::Damage(format!("what is remembered of the tree does not say which line is leaf {next}")))
         }
-    }
-
-    /// Leaves whose rows left the log, as far as they are remembered: to be believed only as far as they lead to a root.
-    fn fill(&self, from: u64, to: u64, leaves: &mut [Option<Digest>]) -> Result<(), Error> {
-        let stored = store::subtrees(self.tree, 0, from, to - from)?;
-        let edge = store::edge(self.tree)?;
-        let size = store::newest_seal(self.tree)?.map_or(0, |seal| seal.size);
-        let edge_from = size.saturating_sub(edge.len() as u64);
-        for (index, (leaf, stored)) in (from..).zip(leaves.iter_mut().zip(stored)) {
-            let at_edge = || index.checked_sub(edge_from).and_then(|i| edge.get(usize::try_from(i).ok()?).copied());
-            *leaf = leaf.or(stored).or_else(at_edge);
-        }
-        Ok(())
     }
 }
 

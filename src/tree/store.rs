@@ -74,25 +74,21 @@ fn args<'a>(tree: &Tree) -> [DatumWithOid<'a>; 2] {
 
 /// The tree of a log's newest incarnation.
 pub fn newest_tree(log: LogId) -> Result<Option<Tree>, Error> {
-    let sql = "SELECT incarnation::int8, origin, database, timeline FROM notary.tree WHERE log = $1
+    let sql = "SELECT incarnation::int8, origin, database, timeline, size FROM notary.tree WHERE log = $1
                ORDER BY incarnation DESC LIMIT 1";
     let rows = as_superuser(|| {
         spi::kept_rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| {
             let text = |i| spi::get::<String>(row, i).map(Option::unwrap_or_default);
-            Ok((small(row, 1)?, text(2)?, text(3)?, spi::get::<i64>(row, 4)?.unwrap_or(0)))
+            Ok((small(row, 1)?, text(2)?, text(3)?, spi::get::<i64>(row, 4)?.unwrap_or(0), number(row, 5)?))
         })
     })?;
-    let Some((incarnation, origin, database, timeline)) = rows.into_iter().next() else { return Ok(None) };
-    let damaged = |why: String| Error::Installation {
-        message: format!("what notary.tree says of the log {log} is damaged"),
-        detail: why,
-        hint: "Keep the server's files and logs as they are, and compare with the notes that were kept outside.".into(),
-    };
-    let origin: notary_core::Origin = origin.parse().map_err(|e| damaged(format!("The {e}.")))?;
+    let Some((incarnation, origin, database, timeline, size)) = rows.into_iter().next() else { return Ok(None) };
+    let origin: notary_core::Origin =
+        origin.parse().map_err(|e| damaged("notary.tree", format!("Of the log {log}: the {e}.")))?;
     if origin.log() != log || origin.incarnation() != incarnation {
-        return Err(damaged(format!("Its origin is {origin}.")));
+        return Err(damaged("notary.tree", format!("The log {log} has the origin {origin}.")));
     }
-    Ok(Some(Tree { log, incarnation, origin, database, timeline }))
+    Ok(Some(Tree { log, incarnation, origin, database, timeline, size }))
 }
 
 /// Notes a new tree, or where one may be signed from now on.
@@ -104,14 +100,31 @@ pub fn put_tree(tree: &Tree) -> Result<(), Error> {
     as_superuser(|| spi::run(sql, &args)).map(|_| ())
 }
 
+/// More lines than any log has: what is above was not written by pg_notary.
+const MAX: u64 = 1 << 60;
+
 fn read_range(row: &SpiHeapTupleData<'_>) -> Result<Range, Error> {
-    Ok(Range {
+    let range = Range {
         first_leaf: number(row, 1)?,
         segment: small(row, 2)?,
         chain: small(row, 3)?,
         first_seq: number(row, 4)?,
         last_seq: number(row, 5)?,
-    })
+    };
+    let is_header = range.chain == 0 && range.first_seq == 0 && range.last_seq == 0;
+    let is_stretch = (1..=notary_core::chain::MAX_CHAIN).contains(&range.chain)
+        && range.first_seq >= 1
+        && range.first_seq <= range.last_seq;
+    let is_range = range.first_leaf < MAX && range.last_seq < MAX && range.segment < u32::MAX;
+    if is_range && (is_header || is_stretch) {
+        return Ok(range);
+    }
+    Err(damaged("notary.leaf_range", format!("It has a row that is no stretch of a chain: {range:?}.")))
+}
+
+/// What somebody changed in the extension's tables.
+const fn damaged(table: &'static str, detail: String) -> Error {
+    Error::Remembered { table, detail }
 }
 
 const RANGE: &str = "SELECT first_leaf, segment, chain::int8, first_seq, last_seq FROM notary.leaf_range WHERE log = $1 AND incarnation = $2::int4";
@@ -220,7 +233,8 @@ pub fn put_subtrees(tree: &Tree, level: u8, first: u64, hashes: &[Digest]) -> Re
         pieces.map(|piece| piece.iter().flat_map(|hash| hash.as_bytes().iter().copied()).collect()).collect();
     let [log, incarnation] = args(tree);
     let sql = "INSERT INTO notary.subtree (log, incarnation, level, first, hashes)
-               SELECT $1, $2::int4, $3::int2, * FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5))";
+               SELECT $1, $2::int4, $3::int2, * FROM ROWS FROM (pg_catalog.unnest($4), pg_catalog.unnest($5))
+               ON CONFLICT (log, incarnation, level, first) DO UPDATE SET hashes = excluded.hashes";
     as_superuser(|| spi::run(sql, &[log, incarnation, i64::from(level).into(), firsts.into(), bytes.into()]))
         .map(|_| ())
 }
@@ -273,7 +287,21 @@ pub fn all_seals() -> Result<BTreeMap<LogId, Vec<ListedSeal>>, Error> {
 pub fn newest_seal(tree: &Tree) -> Result<Option<StoredSeal>, Error> {
     let [log, incarnation] = args(tree);
     let sql = format!("{SEAL} ORDER BY size DESC LIMIT 1");
-    Ok(as_superuser(|| spi::kept_rows(&sql, &[log, incarnation], read_seal))?.into_iter().flatten().next())
+    let newest = as_superuser(|| spi::kept_rows(&sql, &[log, incarnation], read_seal))?.into_iter().next();
+    match newest {
+        Some(None) => Err(damaged("notary.seal_store", "Its newest seal has no size or no root.".into())),
+        newest => {
+            let newest = newest.flatten();
+            let size = newest.as_ref().map_or(0, |seal| seal.size);
+            if size == tree.size {
+                return Ok(newest);
+            }
+            Err(damaged(
+                "notary.seal_store",
+                format!("Its newest seal has size {size}, and notary.tree knows of one of size {}.", tree.size),
+            ))
+        }
+    }
 }
 
 /// The seal of a tree at this size.
@@ -298,23 +326,22 @@ pub fn put_seal(tree: &Tree, frontier: &Frontier, note: &str, keys: Vec<String>)
     let sql = "INSERT INTO notary.seal_store (log, incarnation, size, root, sealed_at, note, keys)
                VALUES ($1, $2::int4, $3, $4, pg_catalog.clock_timestamp(), $5, $6)";
     let root = frontier.root().as_bytes().to_vec();
-    let args = [log, incarnation, signed(frontier.size()).into(), root.into(), note.into(), keys.into()];
-    as_superuser(|| spi::run(sql, &args)).map(|_| ())
+    let size = signed(frontier.size());
+    let args = [log, incarnation, size.into(), root.into(), note.into(), keys.into()];
+    let [log, incarnation] = self::args(tree);
+    let newest = "UPDATE notary.tree SET size = $3 WHERE log = $1 AND incarnation = $2::int4";
+    as_superuser(|| {
+        spi::run(sql, &args)?;
+        spi::run(newest, &[log, incarnation, size.into()])
+    })
+    .map(|_| ())
 }
 
-/// The hashes of the last leaves of the newest seal, those after the last full tile.
-pub fn edge(tree: &Tree) -> Result<Vec<Digest>, Error> {
+/// The tiles of leaves that were kept: how many, by the first.
+pub fn kept_tiles(tree: &Tree) -> Result<BTreeMap<u64, u64>, Error> {
     let [log, incarnation] = args(tree);
-    let sql = "SELECT edge FROM notary.tree WHERE log = $1 AND incarnation = $2::int4";
-    let found = as_superuser(|| spi::kept_rows(sql, &[log, incarnation], |row| spi::get::<Vec<u8>>(row, 1)))?;
-    let bytes = found.into_iter().flatten().next().unwrap_or_default();
-    Ok(bytes.chunks_exact(32).filter_map(Digest::from_slice).collect())
-}
-
-/// Stores these hashes.
-pub fn put_edge(tree: &Tree, edge: &[Digest]) -> Result<(), Error> {
-    let [log, incarnation] = args(tree);
-    let bytes: Vec<u8> = edge.iter().flat_map(|hash| hash.as_bytes().iter().copied()).collect();
-    let sql = "UPDATE notary.tree SET edge = $3 WHERE log = $1 AND incarnation = $2::int4";
-    as_superuser(|| spi::run(sql, &[log, incarnation, bytes.into()])).map(|_| ())
+    let sql = "SELECT first / 256 * 256, sum(length(hashes) / 32)::int8 FROM notary.subtree
+               WHERE log = $1 AND incarnation = $2::int4 AND level = 0 GROUP BY 1";
+    let rows = as_superuser(|| spi::rows(sql, &[log, incarnation], |row| Ok((number(row, 1)?, number(row, 2)?))))?;
+    Ok(rows.into_iter().collect())
 }

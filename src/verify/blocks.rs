@@ -1,4 +1,7 @@
-//! Where do the leaves of a tree differ from what was sealed? Told by blocks of 256 leaves, whose hashes are remembered.
+//! Where do the leaves of a tree differ from what was sealed?
+//!
+//! Of leaves that were there when protection ended the hashes are kept (`notary.subtree`, level 0); of the others only the
+//! hashes of blocks of 256 are remembered. So differences are told leaf by leaf, or block by block.
 //!
 //! Invariant: what is remembered only says where to look. Whether anything differs is for the root to say.
 
@@ -7,81 +10,89 @@ use crate::tree::{Tree, store};
 use notary_core::Digest;
 use notary_core::merkle::{self, Frontier};
 
-/// The leaves of a tree in blocks of 256, compared with the hashes that are remembered of these.
-pub struct Blocks {
-    size: u64,
-    next: u64,
-    /// All leaves so far, None once one was not there.
-    tree: Option<Frontier>,
-    block: Vec<Option<Digest>>,
-    left: bool,
-    /// Runs of leaves that differ.
-    bad: Vec<(u64, u64)>,
-    unknown: bool,
-}
-
 const BLOCK: u64 = 256;
 
+/// The leaves of a tree, in their order.
+#[derive(Default)]
+pub struct Blocks {
+    next: u64,
+    /// All leaves so far, None once one was neither there nor kept.
+    tree: Option<Frontier>,
+    block: Vec<Option<Digest>>,
+    bad: Vec<(u64, u64)>,
+    differing: Vec<(u64, u64)>,
+}
+
+/// What the leaves came to.
+pub struct Compared {
+    /// The root of the leaves as they were kept, or else as rows have them; None if some are neither.
+    pub root: Option<Digest>,
+    /// Runs of leaves whose blocks have other hashes than are remembered.
+    pub bad: Vec<(u64, u64)>,
+    /// Runs of leaves that rows do not have as they were kept: what differs, if the root is right.
+    pub differing: Vec<(u64, u64)>,
+}
+
 impl Blocks {
-    pub fn new(size: u64) -> Self {
-        Self {
-            size,
-            next: 0,
-            tree: Some(Frontier::new()),
-            block: Vec::new(),
-            left: false,
-            bad: Vec::new(),
-            unknown: false,
-        }
+    pub fn new() -> Self {
+        Self { tree: Some(Frontier::new()), ..Self::default() }
     }
 
-    pub fn is_at(&self, leaf: u64) -> bool {
-        self.next + self.block.len() as u64 == leaf
+    /// How many leaves came so far.
+    pub fn at(&self) -> u64 {
+        self.next + self.block.len() as u64
     }
 
-    pub fn add(&mut self, tree: &Tree, lines: &[Option<Digest>], left: bool) -> Result<(), Error> {
-        for line in lines {
-            let leaf = line.map(|line| merkle::leaf(&line));
-            self.left |= left;
+    /// The next leaves: the hashes of lines as rows have them, and leaves as they were kept.
+    pub fn add(&mut self, tree: &Tree, rows: &[Option<Digest>], kept: &[Option<Digest>]) -> Result<(), Error> {
+        for (row, kept) in rows.iter().zip(kept) {
+            let there = row.map(|line| merkle::leaf(&line));
+            let leaf = kept.or(there);
+            if leaf != there || leaf.is_none() {
+                let at = self.at();
+                extend(&mut self.differing, at);
+            }
             self.tree = self.tree.take().zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
             self.block.push(leaf);
             if self.block.len() as u64 == BLOCK {
                 let stored = store::subtrees(tree, 1, self.next / BLOCK, 1)?.first().copied().flatten();
-                self.end_block(stored);
+                self.end_block(|root| stored.is_some() && root != stored);
             }
         }
         Ok(())
     }
 
-    fn end_block(&mut self, stored: Option<Digest>) {
-        let (from, to) = (self.next, self.next + self.block.len() as u64);
+    fn end_block(&mut self, differs: impl FnOnce(Option<Digest>) -> bool) {
+        let (from, to) = (self.next, self.at());
         let mut subtree = Some(Frontier::new());
         for leaf in self.block.drain(..) {
             subtree = subtree.zip(leaf).and_then(|(mut all, leaf)| all.append(leaf).ok().map(|_| all));
         }
         let root = subtree.map(|all| all.root());
-        if root.is_none() && self.left {
-            self.unknown = true;
-        } else if root.is_none() || stored.is_some_and(|stored| root != Some(stored)) {
+        if root.is_none() || differs(root) {
             match self.bad.last_mut() {
                 Some((_, end)) if *end == from => *end = to,
                 _ => self.bad.push((from, to)),
             }
         }
-        self.left = false;
         self.next = to;
     }
 
-    /// The root of all leaves, if all were there; the runs that differ; and whether any could not be compared.
-    pub fn finish(mut self) -> (Option<Digest>, Vec<(u64, u64)>, bool) {
+    pub fn finish(mut self) -> Compared {
         if !self.block.is_empty() {
             // Of the last leaves nothing is remembered. They differ where nothing else does, and where all before them do: a
             // chain that was computed anew goes on to its end.
             let follows = self.bad.last().is_some_and(|(_, end)| *end == self.next);
-            let differs = follows || self.bad.is_empty() && !self.unknown;
-            self.end_block(differs.then(|| Digest::new([0; 32])));
+            let differs = follows || self.bad.is_empty();
+            self.end_block(|_| differs);
         }
-        debug_assert!(self.next <= self.size);
-        (self.tree.map(|all| all.root()), self.bad, self.unknown)
+        Compared { root: self.tree.map(|all| all.root()), bad: self.bad, differing: self.differing }
+    }
+}
+
+fn extend(runs: &mut Vec<(u64, u64)>, leaf: u64) {
+    match runs.last_mut() {
+        Some((_, end)) if *end == leaf => *end = leaf + 1,
+        _ => runs.push((leaf, leaf + 1)),
     }
 }

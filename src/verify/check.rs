@@ -183,13 +183,14 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn finding(&mut self, table: pg_sys::Oid, segment: Option<u32>, finding: Finding) {
-        self.places.note(table, &finding);
         if self.changes.as_ref().is_some_and(|changes| changes.explain(&self.headers, segment, &finding)) {
+            self.places.note(table, &finding, false);
             let detail = format!("changed while the log was not protected ({}): {}", finding.problem, finding.detail);
             let notice = Notice::NotProtectedBetween;
             self.remark(table, Remark { notice, chain: finding.chain, seq: finding.seq, detail });
             return;
         }
+        self.places.note(table, &finding, true);
         self.report.findings += 1;
         self.index_is_damaged |= finding.problem == Problem::IndexMismatch;
         if self.report.first_finding.is_none() {
@@ -245,7 +246,13 @@ impl Check<'_> {
         }
         let cut = self.changes.as_ref().map_or(&[][..], |changes| &changes.cut);
         let present = self.present.keys().copied().collect();
-        let known = Besides { functions: self.functions, places: std::mem::take(&mut self.places), cut, present };
+        let known = Besides {
+            functions: self.functions,
+            places: std::mem::take(&mut self.places),
+            cut,
+            present,
+            ends: &self.ends,
+        };
         let outcome = sealed::check(root, known, note)?;
         self.report.sealed = outcome.sealed;
         for (table, segment, finding) in outcome.findings {

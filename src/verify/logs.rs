@@ -99,8 +99,12 @@ pub fn describe(root: pg_sys::Oid, functions: &Functions) -> Result<Vec<Option<p
 /// When a log was last sealed. What is damaged of that, is for a check to report.
 fn last_seal(log: LogId) -> Result<Option<i64>, Error> {
     match Tree::newest(log) {
-        Ok(Some(tree)) => Ok(store::newest_seal(&tree)?.map(|seal| seal.at)),
-        Ok(None) | Err(Error::Installation { .. }) => Ok(None),
+        Ok(Some(tree)) => match store::newest_seal(&tree) {
+            Ok(seal) => Ok(seal.map(|seal| seal.at)),
+            Err(Error::Remembered { .. }) => Ok(None),
+            Err(other) => Err(other),
+        },
+        Ok(None) | Err(Error::Remembered { .. }) => Ok(None),
         Err(other) => Err(other),
     }
 }

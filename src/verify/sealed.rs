@@ -6,7 +6,8 @@
 //!
 //! Invariant: what the extension remembers of the tree is believed only as far as it leads to the root in a seal.
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Compared};
+use super::closed::Ends;
 use super::known::CutEnd;
 use crate::error::Error;
 use crate::log::Functions;
@@ -27,26 +28,41 @@ use std::collections::{BTreeMap, HashSet};
 /// What was found before, so that it is not said twice: where something is wrong, or was changed while the log was not
 /// protected.
 #[derive(Default)]
-pub struct Places(Vec<(u32, i64, i64, i64)>);
+pub struct Places(Vec<Place>);
+
+/// Entries of a chain about which something was said.
+struct Place {
+    table: u32,
+    chain: i64,
+    from: i64,
+    to: i64,
+    /// As a finding; otherwise as a notice.
+    is_finding: bool,
+}
 
 /// More places than these are not told apart from what the seals show.
 const MAX_PLACES: usize = 100_000;
 
 impl Places {
-    /// Something was said about an entry, or a range of them.
-    pub fn note(&mut self, table: pg_sys::Oid, finding: &Finding) {
-        if let (Some(chain), Some(seq)) = (finding.chain, finding.seq)
+    /// Something was said about an entry, or a range of them: as a finding, or as a notice.
+    pub fn note(&mut self, table: pg_sys::Oid, finding: &Finding, is_finding: bool) {
+        if let (Some(chain), Some(from)) = (finding.chain, finding.seq)
             && self.0.len() < MAX_PLACES
         {
-            self.0.push((table.to_u32(), chain, seq, finding.to_seq.unwrap_or(seq)));
+            let to = finding.to_seq.unwrap_or(from);
+            self.0.push(Place { table: table.to_u32(), chain, from, to, is_finding });
         }
     }
 
-    fn any_in(&self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
+    fn of_chain(&self, table: Option<pg_sys::Oid>, chain: u32) -> impl Iterator<Item = &Place> {
         let table = table.map(pg_sys::Oid::to_u32);
-        self.0.iter().any(|(of, c, from, to)| {
-            Some(*of) == table && *c == i64::from(chain) && *from <= signed(last) && *to >= signed(first)
-        })
+        self.0.iter().filter(move |place| Some(place.table) == table && place.chain == i64::from(chain))
+    }
+
+    /// Was there a finding among these entries?
+    fn any_finding_in(&self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
+        let mut places = self.of_chain(table, chain).filter(|place| place.is_finding);
+        places.any(|place| place.from <= signed(last) && place.to >= signed(first))
     }
 }
 
@@ -58,6 +74,8 @@ pub struct Besides<'a> {
     pub cut: &'a [CutEnd],
     /// Segments whose headers were seen.
     pub present: HashSet<u32>,
+    /// Where the chains of ended segments ended.
+    pub ends: &'a Ends,
 }
 
 /// How far the log is sealed.
@@ -95,14 +113,18 @@ struct Reference {
 pub fn check(root: &Rel, known: Besides<'_>, note: Option<&Seal>) -> Result<Outcome, Error> {
     // Without headers there is nothing to compare; that was reported.
     let Ok(segments) = Segments::of(root, known.functions) else { return Ok(Outcome::default()) };
-    let tree = match Tree::newest(segments.log) {
-        Ok(tree) => tree,
-        Err(Error::Installation { message, detail, .. }) => {
-            let finding = Finding::general(Problem::Rewritten, format!("{message}: {detail}"));
-            return Ok(Outcome { findings: vec![(root.oid(), None, finding)], ..Outcome::default() });
+    match compare(root, known, note, &segments) {
+        // What somebody changed in the extension's tables, so that nothing can be compared.
+        Err(Error::Remembered { table, detail }) => {
+            let finding = Finding::general(Problem::Rewritten, format!("what {table} says is damaged: {detail}"));
+            Ok(Outcome { findings: vec![(root.oid(), None, finding)], ..Outcome::default() })
         }
-        Err(other) => return Err(other),
-    };
+        other => other,
+    }
+}
+
+fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segments) -> Result<Outcome, Error> {
+    let tree = Tree::newest(segments.log)?;
     let Some(tree) = tree else {
         let mut outcome = Outcome::default();
         if let Some(note) = note {
@@ -122,14 +144,8 @@ pub fn check(root: &Rel, known: Besides<'_>, note: Option<&Seal>) -> Result<Outc
         });
     }
     let newest = store::newest_seal(&tree)?;
-    let mut comparison = Comparison {
-        root: root.oid(),
-        known,
-        segments: &segments,
-        tree: &tree,
-        partly: false,
-        outcome: Outcome::default(),
-    };
+    let mut comparison =
+        Comparison { root: root.oid(), known, segments, tree: &tree, partly: false, outcome: Outcome::default() };
     comparison.all(newest.as_ref(), note)?;
     Ok(comparison.outcome)
 }
@@ -168,7 +184,7 @@ impl Comparison<'_> {
 
     fn finding(&mut self, segment: Option<u32>, finding: Finding) {
         let table = segment.and_then(|segment| self.segments.table_of(segment)).unwrap_or(self.root);
-        self.known.places.note(table, &finding);
+        self.known.places.note(table, &finding, true);
         self.outcome.findings.push((table, segment, finding));
     }
 
@@ -188,9 +204,15 @@ impl Comparison<'_> {
         fits
     }
 
-    /// The segment's table left the log; that was said.
-    fn has_left(&self, segment: u32) -> bool {
-        self.segments.table_of(segment).is_none() && !self.known.present.contains(&segment)
+    /// These lines left the log with their table, while it was not protected, and that was said: the journal noted where the
+    /// chain ended then.
+    fn has_left(&self, range: &Range) -> bool {
+        let segment = range.segment;
+        let is_gone = self.segments.table_of(segment).is_none() && !self.known.present.contains(&segment);
+        let end = || self.known.ends.get(&segment)?.get(&i64::from(range.chain)).copied();
+        is_gone
+            && self.segments.header(segment).is_some()
+            && (range.chain == 0 || end().is_some_and(|end| signed(range.last_seq) <= end))
     }
 
     fn against(&mut self, reference: &Reference) -> Result<(), Error> {
@@ -205,11 +227,12 @@ impl Comparison<'_> {
             return Ok(());
         }
         let mut fits = lines == reference.size;
+        let mut without_end = Vec::new();
         let (tree, segments) = (self.tree, self.segments);
         let mut nodes = Nodes::of(tree, segments, reference.size);
         for end in &ends {
             context::check_for_interrupts();
-            if self.has_left(end.segment) {
+            if end.chain > 0 && self.has_left(end) {
                 self.partly = true;
                 continue;
             }
@@ -217,43 +240,60 @@ impl Comparison<'_> {
             let hash =
                 segments.hashes_there(end, leaf, leaf + 1).ok().and_then(|hashes| hashes.first().copied().flatten());
             match hash {
-                None => self.cut(end, reference)?,
+                None => without_end.push(*end),
                 Some(hash) => fits &= is_in(&hash, leaf, reference, &mut nodes)?,
             }
         }
-        if fits { Ok(()) } else { self.locate(reference) }
+        if fits && without_end.is_empty() { Ok(()) } else { self.locate(reference, &without_end) }
     }
 
     /// The last sealed entry of a chain is not there.
-    fn cut(&mut self, end: &Range, reference: &Reference) -> Result<(), Error> {
-        let table = self.segments.table_of(end.segment);
+    fn cut(&mut self, end: &Range, reference: &Reference) {
         let last = self.last_entry(end.segment, end.chain);
-        let first = last + 1;
-        // With later entries behind it, it is missing from the middle.
-        if last >= end.last_seq || self.known.places.any_in(table, end.chain, first, end.last_seq) {
-            return Ok(());
+        // With later entries behind it, it is missing from the middle, which was said.
+        if last < end.last_seq {
+            self.not_there(end.segment, end.chain, last + 1, end.last_seq, reference);
         }
-        let (chain, seq, to_seq) = (i64::from(end.chain), signed(first), signed(end.last_seq));
-        let is_known = |cut: &&CutEnd| {
-            cut.segment == i64::from(end.segment) && cut.chain == chain && cut.seq <= seq && cut.to_seq >= to_seq
+    }
+
+    /// These entries are not what was sealed, or are not there: what of that was not said yet, and was not lawful, is a
+    /// finding.
+    fn not_there(&mut self, segment: u32, chain: u32, first: u64, last: u64, reference: &Reference) {
+        let table = self.segments.table_of(segment);
+        let (of_segment, of_chain) = (i64::from(segment), i64::from(chain));
+        let cut = self.known.cut.iter().filter(|cut| cut.segment == of_segment && cut.chain == of_chain);
+        let cut = cut.map(|cut| (cut.seq, cut.to_seq));
+        let said = self.known.places.of_chain(table, chain).map(|place| (place.from, place.to));
+        let mut known: Vec<_> = cut.chain(said).collect();
+        known.sort_unstable();
+        let present = self.last_entry(segment, chain);
+        let (mut next, end) = (signed(first), signed(last));
+        for (from, to) in known.into_iter().chain([(end + 1, end + 1)]) {
+            if from > next && next <= end {
+                let until = end.min(from - 1);
+                self.unlawful(segment, chain, (next, until), next > signed(present), reference);
+            }
+            self.partly |= from <= end && to >= next;
+            next = next.max(to.saturating_add(1));
+        }
+    }
+
+    fn unlawful(&mut self, segment: u32, chain: u32, range: (i64, i64), is_cut: bool, reference: &Reference) {
+        let (seq, to_seq) = range;
+        let (problem, detail) = if is_cut {
+            let why = format!("missing from the end of the chain: {} commits to them", reference.what);
+            (Problem::TailCut, format!("entries {seq} to {to_seq} are {why}"))
+        } else {
+            let why = format!("not the ones that were sealed: {} commits to other entries", reference.what);
+            (Problem::Rewritten, format!("entries {seq} to {to_seq} are {why}"))
         };
-        let detail = format!(
-            "entries {first} to {to_seq} are missing from the end of the chain: {} commits to them",
-            reference.what
-        );
-        let finding = Finding {
-            chain: Some(chain),
+        let place = Finding {
+            chain: Some(i64::from(chain)),
             seq: Some(seq),
             to_seq: Some(to_seq),
-            ..Finding::general(Problem::TailCut, detail)
+            ..Finding::general(problem, detail)
         };
-        if self.known.cut.iter().any(|cut| is_known(&cut)) {
-            self.partly = true;
-            self.known.places.note(table.unwrap_or(self.root), &finding);
-            return Ok(());
-        }
-        self.finding(Some(end.segment), finding);
-        Ok(())
+        self.finding(Some(segment), place);
     }
 
     /// The seq of a chain's last entry; 0 without any.
@@ -273,46 +313,87 @@ impl Comparison<'_> {
     }
 
     /// Reads all sealed lines in their order, and says which are not those that were sealed.
-    fn locate(&mut self, reference: &Reference) -> Result<(), Error> {
-        let mut blocks = Blocks::new(reference.size);
-        let mut next = 0;
+    fn locate(&mut self, reference: &Reference, without_end: &[Range]) -> Result<(), Error> {
+        let Some(Compared { root, bad, differing }) = self.compare(reference)? else { return Ok(()) };
+        if root == Some(reference.root) {
+            let mut lines = BTreeMap::new();
+            for (from, to) in &differing {
+                self.differ_exactly(*from, *to, &mut lines)?;
+            }
+            for ((segment, chain), stretches) in lines {
+                for (first, last) in stretches {
+                    self.not_there(segment, chain, first, last, reference);
+                }
+            }
+            if differing.is_empty() {
+                let detail = format!(
+                    "what is remembered of the tree, in notary.subtree or notary.leaf_range, was changed; the entries are \
+                     those of {}",
+                    reference.what
+                );
+                self.finding(None, Finding::general(Problem::Rewritten, detail));
+            }
+            return Ok(());
+        }
+        for end in without_end {
+            self.cut(end, reference);
+        }
+        // Nothing differs from the hashes that are remembered, and yet the root does: they were changed along.
+        let bad = if bad.is_empty() { vec![(0, reference.size)] } else { bad };
+        for (from, to) in bad {
+            self.differ(from, to, reference)?;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, reference: &Reference) -> Result<Option<Compared>, Error> {
+        let mut blocks = Blocks::new();
         let (tree, segments) = (self.tree, self.segments);
-        while next < reference.size {
-            let until = reference.size.min(next + PIECE);
-            for range in &store::ranges(tree, next, until)? {
+        while blocks.at() < reference.size {
+            context::check_for_interrupts();
+            let (from, until) = (blocks.at(), reference.size.min(blocks.at() + PIECE));
+            let kept = store::subtrees(tree, 0, from, until - from)?;
+            for range in &store::ranges(tree, from, until)? {
+                let next = blocks.at();
                 if range.end() <= next {
                     continue;
                 }
-                if range.first_leaf > next {
+                if range.first_leaf > next || next >= until {
                     break;
                 }
                 let to = until.min(range.end());
                 let gone = || vec![None; usize::try_from(to - next).unwrap_or(0)];
-                let hashes = segments.hashes_there(range, next, to).unwrap_or_else(|_| gone());
-                blocks.add(tree, &hashes, self.has_left(range.segment))?;
-                next = to;
+                let rows = segments.hashes_there(range, next, to).unwrap_or_else(|_| gone());
+                let skip = usize::try_from(next - from).unwrap_or(0);
+                blocks.add(tree, &rows, kept.get(skip..).unwrap_or_default())?;
             }
-            if next < until && !blocks.is_at(until) {
-                let detail = format!("notary.leaf_range does not say which line is leaf {next} of {}", reference.what);
+            if blocks.at() < until {
+                let leaf = blocks.at();
+                let detail = format!("notary.leaf_range does not say which line is leaf {leaf} of {}", reference.what);
                 self.finding(None, Finding::general(Problem::Rewritten, detail));
-                return Ok(());
+                return Ok(None);
             }
         }
-        let (root, bad, unknown) = blocks.finish();
-        self.partly |= unknown;
-        if root.is_some_and(|root| root == reference.root) {
-            let detail = format!(
-                "what is remembered of the tree, in notary.subtree or notary.leaf_range, was changed; the entries are \
-                 those of {}",
-                reference.what
-            );
-            self.finding(None, Finding::general(Problem::Rewritten, detail));
-            return Ok(());
-        }
-        // Nothing differs from the hashes that are remembered, and yet the root does: they were changed along.
-        let bad = if bad.is_empty() && !unknown { vec![(0, reference.size)] } else { bad };
-        for (from, to) in bad {
-            self.differ(from, to, reference)?;
+        Ok(Some(blocks.finish()))
+    }
+
+    /// Rows do not have these leaves as they were sealed, and exactly these: noted by chain, in stretches.
+    fn differ_exactly(&mut self, from: u64, to: u64, lines: &mut Stretches) -> Result<(), Error> {
+        for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from) {
+            if range.chain == 0 {
+                let detail = format!("the header of segment {} is not the one that was sealed", range.segment);
+                self.finding(Some(range.segment), Finding::general(Problem::Rewritten, detail));
+            } else if self.has_left(range) {
+                self.partly = true;
+            } else {
+                let first = range.first_seq + from.saturating_sub(range.first_leaf);
+                let last = range.last_seq.min(range.first_seq.saturating_add(to - 1 - range.first_leaf));
+                let stretches = lines.entry((range.segment, range.chain)).or_default();
+                match stretches.last_mut() {
+                    Some((_, end)) if *end + 1 == first => *end = last,
+                    _ => stretches.push((first, last)),
+                }
+            }
         }
         Ok(())
     }
@@ -323,7 +404,7 @@ impl Comparison<'_> {
         for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from && range.chain > 0) {
             let first = range.first_seq + from.saturating_sub(range.first_leaf);
             let last = range.last_seq.min(range.first_seq.saturating_add(to - 1 - range.first_leaf));
-            if self.known.places.any_in(self.segments.table_of(range.segment), range.chain, first, last) {
+            if self.known.places.any_finding_in(self.segments.table_of(range.segment), range.chain, first, last) {
                 return Ok(());
             }
             let known = chains.entry((range.segment, range.chain)).or_insert((first, last));
@@ -430,6 +511,9 @@ impl Comparison<'_> {
         Ok(())
     }
 }
+
+/// Entries by segment and chain: from seq, to seq.
+type Stretches = BTreeMap<(u32, u32), Vec<(u64, u64)>>;
 
 /// Chains named in one finding.
 const MAX_NAMED: usize = 10;

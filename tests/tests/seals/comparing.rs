@@ -118,7 +118,7 @@ fn a_chain_that_was_computed_anew_is_convicted_by_the_seal() {
     assert_eq!(against(&mut client, &note), ["rewritten 1/768"]);
     assert_eq!(refused(&mut client, "SELECT notary.assert_intact('audit')").code, "XX001");
     // Without the seals nothing is amiss inside the database; the note that was kept outside convicts.
-    behind_the_guard(&db, &["DELETE FROM notary.seal_store"]);
+    behind_the_guard(&db, &["DELETE FROM notary.seal_store; UPDATE notary.tree SET size = 0"]);
     assert_found(&mut client, "audit", &[]);
     assert_eq!(against(&mut client, &note), ["rewritten 1/768"]);
     behind_the_guard(&db, &["DELETE FROM notary.leaf_range; DELETE FROM notary.subtree; DELETE FROM notary.tree"]);
@@ -136,7 +136,7 @@ fn seals_that_were_rolled_back_or_made_anew_are_convicted_by_a_note() {
     behind_the_guard(
         &db,
         &[
-            "DELETE FROM audit WHERE notary_seq > 500; DELETE FROM notary.seal_store WHERE size > 501;
+            "DELETE FROM audit WHERE notary_seq > 500; DELETE FROM notary.seal_store WHERE size > 501; UPDATE notary.tree SET size = 501;
              DELETE FROM notary.leaf_range WHERE first_leaf >= 501; DELETE FROM notary.subtree WHERE level = 1 AND first >= 1",
         ],
     );
@@ -167,7 +167,14 @@ fn what_is_remembered_of_the_tree_is_not_believed() {
         ("UPDATE notary.leaf_range SET chain = 2 WHERE first_leaf = 1", ""),
         ("DELETE FROM notary.leaf_range", "only 0 are known"),
         ("UPDATE notary.seal_store SET root = sha256('x')", "in its note"),
-        ("UPDATE notary.seal_store SET size = 5", "in its note"),
+        ("UPDATE notary.seal_store SET size = 5", "notary.seal_store says is damaged"),
+        ("UPDATE notary.seal_store SET root = ''", "notary.seal_store says is damaged"),
+        ("DELETE FROM notary.seal_store", "notary.seal_store says is damaged"),
+        ("UPDATE notary.leaf_range SET first_leaf = -1 WHERE first_leaf = 1", "notary.leaf_range says is damaged"),
+        ("UPDATE notary.leaf_range SET first_seq = 100, last_seq = 1 WHERE first_leaf = 1", "is damaged"),
+        ("UPDATE notary.leaf_range SET chain = -3 WHERE first_leaf = 1", "is damaged"),
+        ("UPDATE notary.leaf_range SET segment = 99 WHERE first_leaf = 1", ""),
+        ("UPDATE notary.leaf_range SET segment = -9 WHERE first_leaf = 1", "is damaged"),
         ("UPDATE notary.seal_store SET note = 'nonsense'", "in its note"),
         ("UPDATE notary.tree SET origin = 'nonsense'", "is damaged"),
     ];
@@ -255,6 +262,98 @@ fn a_sealed_partition_that_left_lawfully_is_no_alarm() {
     // A partition that leaves otherwise is missed.
     behind_the_guard(&db, &["DROP TABLE audit_2"]);
     assert!(!texts(&mut client, "SELECT problem FROM notary.findings('audit')").is_empty());
+}
+
+/// What left lawfully, or was changed lawfully, excuses nothing else.
+#[test]
+fn behind_what_was_lawful_nothing_can_hide() {
+    let db = fresh_db("hide_left");
+    set_up(&db);
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE parts (id int, what text) PARTITION BY LIST (id);
+         CREATE TABLE parts_1 PARTITION OF parts FOR VALUES IN (1);
+         CREATE TABLE audit PARTITION OF parts FOR VALUES IN (2); SELECT notary.protect('parts')",
+    );
+    for _ in 0..8 {
+        run(&mut client, "INSERT INTO parts SELECT 1 + i % 2, 'w' FROM generate_series(1, 100) AS i");
+        seal(&mut client, "parts");
+    }
+    let note = seal(&mut client, "parts");
+    let parts_against = |problem: &str| {
+        let said = format!("SELECT problem FROM notary.findings('parts', note => {})", literal(&note));
+        assert_eq!(texts(&mut db.client(), &said), if problem.is_empty() { vec![] } else { vec![problem.to_owned()] });
+    };
+    run(
+        &mut client,
+        "SELECT notary.unprotect('parts', 'retention'); DROP TABLE parts_1; SELECT notary.protect('parts')",
+    );
+    parts_against("");
+    behind_the_guard(&db, &[&rewrite(200)]);
+    parts_against("rewritten");
+
+    let db = scene("hide_changed", 400);
+    let mut client = db.client();
+    let note = seal(&mut client, "audit");
+    run(
+        &mut client,
+        "SELECT notary.unprotect('audit', 'test'); UPDATE audit SET what = 'lawful' WHERE notary_seq = 5;
+         DELETE FROM audit WHERE notary_seq > 390; SELECT notary.protect('audit')",
+    );
+    seal(&mut client, "audit");
+    assert_found(&mut client, "audit", &[]);
+    behind_the_guard(&db, &[&rewrite(100)]);
+    assert_eq!(against(&mut client, &note), ["rewritten 1/100"]);
+    assert_found(&mut client, "audit", &["rewritten 1/100"]);
+}
+
+#[test]
+fn lawful_cuts_one_after_the_other_are_no_alarm() {
+    let db = scene("cuts", 300);
+    let mut client = db.client();
+    seal(&mut client, "audit");
+    for last in [300, 299, 250, 2] {
+        let cut = format!(
+            "SELECT notary.unprotect('audit', 'test'); DELETE FROM audit WHERE id >= {last}; SELECT notary.protect('audit')"
+        );
+        run(&mut client, &cut);
+        assert_found(&mut client, "audit", &[]);
+        run(&mut client, "INSERT INTO audit VALUES (1)");
+        seal(&mut client, "audit");
+        assert_found(&mut client, "audit", &[]);
+    }
+}
+
+/// Whatever an owner may do while the log is not protected, it can be sealed again afterwards.
+#[test]
+fn after_lawful_changes_a_log_can_be_sealed_again() {
+    for (number, change) in [
+        "UPDATE audit SET what = 'x' WHERE notary_seq = 310",
+        "DELETE FROM audit WHERE notary_seq = 310",
+        "DELETE FROM audit WHERE notary_seq > 250",
+        "DELETE FROM audit WHERE notary_seq < 10",
+        "TRUNCATE audit",
+        "UPDATE audit SET notary_hash = sha256('x') WHERE notary_seq IN (3, 299, 300)",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let db = scene(&format!("again_{number}"), 300);
+        let mut client = db.client();
+        seal(&mut client, "audit");
+        run(&mut client, "INSERT INTO audit SELECT i FROM generate_series(1, 20) AS i");
+        run(
+            &mut client,
+            &format!("SELECT notary.unprotect('audit', 'test'); {change}; SELECT notary.protect('audit')"),
+        );
+        assert_found(&mut client, "audit", &[]);
+        run(&mut client, "INSERT INTO audit VALUES (1), (2)");
+        seal(&mut client, "audit");
+        run(&mut client, "INSERT INTO audit VALUES (3)");
+        seal(&mut client, "audit");
+        assert_found(&mut client, "audit", &[]);
+    }
 }
 
 #[test]

@@ -98,7 +98,7 @@ fn a_seal_that_the_standby_never_got_is_recognised_by_its_root() {
     // What the standby would have, had it got the first of the two commits.
     run(
         &mut db.client(),
-        "DELETE FROM notary.seal_store WHERE size = 1201; DELETE FROM notary.subtree WHERE first >= 2",
+        "DELETE FROM notary.seal_store WHERE size = 1201; UPDATE notary.tree SET size = 701; DELETE FROM notary.subtree WHERE first >= 2",
     );
     let standby = primary.standby();
     let there = standby.database(db.name());
@@ -192,10 +192,10 @@ fn a_dump_that_was_restored_elsewhere_must_resume_too() {
     set_up(&db);
     run(&mut db.client(), LOG);
     let newest = seal(&mut db.client(), "audit");
-    for (which, args) in [("whole", &["-Fc"][..]), ("alone", &["-Fc", "-t", "audit"])] {
-        let name = format!("copy_{which}");
-        let dump = source.pg_dump(db.name(), args).ok().stdout_bytes;
-        let copy = source.bare_db(&name);
+    let dumps = [("whole", &["-Fc"][..]), ("alone", &["-Fc", "-t", "audit"])]
+        .map(|(which, args)| (which, source.pg_dump(db.name(), args).ok().stdout_bytes));
+    for (which, dump) in dumps {
+        let copy = source.bare_db(&format!("copy_{which}"));
         if which == "alone" {
             run(&mut copy.client(), "CREATE EXTENSION pg_notary");
         }
@@ -205,6 +205,16 @@ fn a_dump_that_was_restored_elsewhere_must_resume_too() {
         run(&mut client, &format!("SET notary.origin = 'db.example.com'; SET notary.signing_key_file = '{key}'"));
         must_resume(&mut client);
         run(&mut client, "INSERT INTO audit VALUES (1000)");
+        if which == "whole" {
+            // The original is still there, and seals under that name.
+            let error = refused(&mut client, &format!("SELECT notary.resume('audit', {})", literal(&newest)));
+            assert_eq!(error.code, "55000");
+            assert!(error.message.contains("sealed in another database"), "{error}");
+            run(&mut source.client("postgres"), &format!("DROP DATABASE \"{}\" WITH (FORCE)", db.name()));
+        }
+        let bare = newest.split("\n\n").next().unwrap().to_owned() + "\n";
+        let error = refused(&mut client, &format!("SELECT notary.resume('audit', {})", literal(&bare)));
+        assert_eq!((error.code.as_str(), error.message.as_str()), ("22023", "the note is not signed"));
         resume(&mut client, &newest);
         let note = seal(&mut client, "audit");
         // Alone it has come without its tree, so that nobody can say whether it is the one that was published.
