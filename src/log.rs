@@ -336,15 +336,18 @@ pub fn calls_foreign_code(expression: &str) -> bool {
     })
 }
 
-/// The first CHECK constraint of a partition, or of a table with partitions, that calls such code.
+/// What decides which partitions a query looks at, and calls such code: the first CHECK constraint of a partition, or of a
+/// table with partitions, or that table's key; in words.
 pub fn foreign_check(rel: &Rel) -> Result<Option<String>, Error> {
     if !rel.is_partition() && !rel.is_partitioned() {
         return Ok(None);
     }
-    let sql = "SELECT conname::text, conbin::text FROM pg_catalog.pg_constraint
-               WHERE conrelid = $1 AND contype = 'c' ORDER BY conname";
+    let sql = "SELECT pg_catalog.format('constraint \"%s\"', conname), conbin::text FROM pg_catalog.pg_constraint
+               WHERE conrelid = $1 AND contype = 'c'
+               UNION ALL SELECT 'partition key', partexprs::text FROM pg_catalog.pg_partitioned_table WHERE partrelid = $1
+               ORDER BY 1";
     let checks = catalog::rows(sql, &[rel.oid().into()], |row| {
         Ok((spi::get::<String>(row, 1)?.unwrap_or_default(), spi::get::<String>(row, 2)?.unwrap_or_default()))
     })?;
-    Ok(checks.into_iter().find(|(_, expression)| calls_foreign_code(expression)).map(|(name, _)| name))
+    Ok(checks.into_iter().find(|(_, expression)| calls_foreign_code(expression)).map(|(what, _)| what))
 }

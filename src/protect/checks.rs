@@ -212,10 +212,10 @@ fn common(rel: &Rel) -> Result<(), Error> {
         return Err(cannot(
             rel,
             format!(
-                "Its constraint \"{check}\" calls a function that is not PostgreSQL's own: which partitions a query looks at \
+                "Its {check} calls a function that is not PostgreSQL's own: which partitions a query looks at \
                  would depend on what that function says then."
             ),
-            "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+            "For a constraint use a BEFORE INSERT trigger, or a domain with it; for a key a column, or PostgreSQL's own functions.",
         ));
     }
     columns(rel)?;

@@ -43,8 +43,10 @@ pub fn protect_segment(
     lock::lock_log_numbers(log.as_bytes());
     let headers_before = memory::past(relid, log)?;
     let census = census(relid)?;
-    if let Some(unknown) = census.first_prevs.iter().find(|prev| headers_before.iter().all(|h| h.hash() != **prev)) {
-        return Err(strange_entries(relid, unknown, functions)?);
+    let is_strange = |prev: &&Digest| headers_before.iter().all(|h| h.hash() != **prev);
+    let strange: Vec<_> = census.first_prevs.iter().filter(is_strange).copied().collect();
+    if let Some(any) = strange.first() {
+        return Err(strange_entries(relid, any, memory::owner_of(&strange)?, functions)?);
     }
     if headers_before.is_empty() && census.placed > 0 {
         return Err(Error::CannotProtect {
@@ -78,9 +80,14 @@ pub enum ColumnsWere {
 }
 
 /// The refusal to begin a segment over entries that begin with a header which is none of the table's.
-fn strange_entries(relid: pg_sys::Oid, header_hash: &Digest, functions: &Functions) -> Result<Error, Error> {
+fn strange_entries(
+    relid: pg_sys::Oid,
+    header_hash: &Digest,
+    owner: Option<memory::Owner>,
+    functions: &Functions,
+) -> Result<Error, Error> {
     let table = qualified(relid);
-    let Some(owner) = memory::owner_of(header_hash)? else {
+    let Some(owner) = owner else {
         return Ok(Error::CannotProtect {
             table,
             why: format!(
@@ -95,7 +102,13 @@ fn strange_entries(relid: pg_sys::Oid, header_hash: &Digest, functions: &Functio
     let memory::Owner { log, segment, table: noted } = owner;
     // The values of the notary_* columns are evidence: nobody is told to take them away.
     let copy = "For a log of its own, copy the other columns into a new table and protect that one.";
+    let root = Rel::open(log::root(&Rel::open(relid, pg_sys::NoLock)), pg_sys::NoLock).qualified();
     let (carrier, hint) = match memory::table_with(log, functions)? {
+        Some(other) if other == root => {
+            let hint = "They came from another partition while the log was not protected. Set their notary_* columns to NULL, \
+                        and they become new entries here; where they were, they are noted as removed.";
+            ("has other partitions for them".to_owned(), hint.to_owned())
+        }
         Some(other) => {
             let unprotect = format!("SELECT notary.unprotect({}, 'why')", spi::quote_literal(&other));
             let hint = format!(
@@ -103,7 +116,10 @@ fn strange_entries(relid: pg_sys::Oid, header_hash: &Digest, functions: &Functio
             );
             (format!("{other} carries now"), hint)
         }
-        None => (format!("was on {noted}"), format!("A log goes on in the table that it was on. {copy}")),
+        None => (
+            format!("was on {noted}"),
+            format!("A log goes on in the table that it was on: if this is that table, give it its name again. {copy}"),
+        ),
     };
     let why = format!("Its rows are entries of segment {segment} of the log {log}, which {carrier}.");
     Ok(Error::CannotProtect { table, why, hint })
@@ -137,7 +153,7 @@ struct Census {
     max_chain: u32,
     /// The prevs of first entries: the hashes of the headers they belong to.
     first_prevs: BTreeSet<Digest>,
-    /// Some column reads a value that no row holds (ADD COLUMN … DEFAULT), and there are rows.
+    /// Some column reads a value that no row holds (ADD COLUMN … DEFAULT).
     missing_values: bool,
 }
 
@@ -146,9 +162,7 @@ fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
     let at = notary_columns(&rel)?;
     let mut census =
         Census { unchained: 0, placed: 0, max_chain: 0, first_prevs: BTreeSet::new(), missing_values: false };
-    let mut rows = 0_u64;
     rewrite::read(&rel, |values, nulls| {
-        rows += 1;
         if at.all().into_iter().all(|i| nulls[i]) {
             census.unchained += 1;
             return Ok::<(), Error>(());
@@ -161,7 +175,8 @@ fn census(relid: pg_sys::Oid) -> Result<Census, Error> {
         }
         Ok(())
     })?;
-    census.missing_values = rows > 0 && rel.columns().iter().any(|c| c.missing_value);
+    // Also where there are no rows: what comes in is checked against the same column.
+    census.missing_values = rel.columns().iter().any(|c| c.missing_value);
     Ok(census)
 }
 

@@ -285,7 +285,7 @@ fn foreign(rel: &Rel) -> Result<Vec<Finding>, Error> {
     }
     if let Some(check) = log::foreign_check(rel)? {
         findings.push(foreign(format!(
-            "constraint \"{check}\" calls a function that is not PostgreSQL's own, and queries leave out rows by what it says"
+            "{check} calls a function that is not PostgreSQL's own, and queries leave out rows by what it says"
         )));
     }
     if !rel.is_partition() {

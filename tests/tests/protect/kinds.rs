@@ -233,7 +233,7 @@ const CASES: &[Case] = &[
         name: "public.t",
         detail: "Its constraint \"held\" calls a function that is not PostgreSQL's own: which partitions a query looks at \
                  would depend on what that function says then.",
-        hint: "Use a BEFORE INSERT trigger, or a domain with that constraint.",
+        hint: "For a constraint use a BEFORE INSERT trigger, or a domain with it; for a key a column, or PostgreSQL's own functions.",
     },
 ];
 

@@ -276,3 +276,49 @@ fn a_partition_that_generates_what_is_inserted_elsewhere_is_refused() {
     let words = ["Its column \"b\" is generated, and that of public.t is not.", "generated column"];
     assert!(words.iter().any(|w| error.detail.contains(w) || error.message.contains(w)), "{error}");
 }
+
+/// An everyday migration: the column's default is remembered in the catalog, and no row has it.
+#[test]
+fn a_column_that_was_added_with_a_default_is_no_alarm_where_there_are_no_rows() {
+    let db = fresh_db("added_default");
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "CREATE TABLE parts (x int) PARTITION BY RANGE (x);
+             CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (0) TO (10);
+             ALTER TABLE parts ADD COLUMN z int DEFAULT 4; SELECT notary.protect('parts');
+             CREATE TABLE plain (x int); INSERT INTO plain VALUES (1); ALTER TABLE plain ADD COLUMN h int DEFAULT 5;
+             DELETE FROM plain; SELECT notary.protect('plain');
+             SELECT notary.unprotect('plain', 'test'); ALTER TABLE plain ADD COLUMN i int DEFAULT 6;
+             SELECT notary.protect('plain');
+             CREATE TABLE parts_2 (LIKE parts_1); ALTER TABLE parts_2 DROP COLUMN z; ALTER TABLE parts_2 ADD COLUMN z int DEFAULT 4;
+             ALTER TABLE parts ATTACH PARTITION parts_2 FOR VALUES FROM (10) TO (20);
+             INSERT INTO parts (x) VALUES (1), (11); INSERT INTO plain (x) VALUES (2)",
+        )
+        .unwrap();
+    for log in ["parts", "plain"] {
+        notary_tests::verdict::assert_found(&mut db.client(), log, &[]);
+    }
+}
+
+#[test]
+fn a_key_by_a_function_of_users_is_refused() {
+    let db = fresh_db("own_key");
+    let mut client = db.client();
+    client
+        .batch_execute(
+            "CREATE FUNCTION f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1 + 100';
+             CREATE TABLE parts (x int) PARTITION BY RANGE (f(x));
+             CREATE TABLE parts_1 PARTITION OF parts FOR VALUES FROM (100) TO (200);
+             CREATE TABLE own (x int) PARTITION BY RANGE ((x + 1)); SELECT notary.protect('own')",
+        )
+        .unwrap();
+    let error = notary_tests::err(client.batch_execute("SELECT notary.protect('parts')"));
+    assert_eq!(error.code, "42809");
+    assert!(error.detail.contains("Its partition key calls a function"), "{error}");
+    // A partition that is partitioned again is asked too.
+    let below = "CREATE TABLE below PARTITION OF own FOR VALUES FROM (0) TO (10) PARTITION BY RANGE (f(x))";
+    let made = client.batch_execute(below);
+    let leaf = client.batch_execute("CREATE TABLE leaf PARTITION OF below FOR VALUES FROM (0) TO (200)");
+    assert!(made.is_err() || leaf.is_err(), "one of them is refused");
+}
