@@ -95,7 +95,9 @@ fn file_error(what: &str, detail: String) -> Error {
 /// The secret that signs, and the one before it. As PostgreSQL with a TLS key: a plain file of the server's user that
 /// nobody else may touch, or of root that nobody but its group may read.
 fn read_file() -> Result<Option<(Secret, Option<Secret>)>, Error> {
-    let Some(path) = gucs::signing_key_file() else { return Ok(None) };
+    let Some(path) = gucs::signing_key_file() else {
+        return if is_configured()? { Err(blanked()) } else { Ok(None) };
+    };
     let failed = |why: std::io::Error| file_error("cannot be read", format!("{why}."));
     // The file that is looked at is the one that is read. Not waiting: a pipe would have no end.
     let file = OpenOptions::new().read(true).custom_flags(O_NONBLOCK).open(&path).map_err(failed)?;
@@ -117,6 +119,25 @@ fn read_file() -> Result<Option<(Secret, Option<Secret>)>, Error> {
         .read_to_string(&mut text)
         .map_err(|_| file_error("holds no key", "It is not text.".into()))?;
     Secret::parse_file(&text).map(Some).map_err(|why| file_error("holds no key", format!("The {why}.")))
+}
+
+/// Is a key file configured, though this session has none? Before the library is loaded anybody may give any setting a value
+/// of his; when it is loaded PostgreSQL takes that away, and with it what the server's files say.
+fn is_configured() -> Result<bool, Error> {
+    let sql = "SELECT FROM pg_catalog.pg_file_settings WHERE name = 'notary.signing_key_file' AND setting <> ''
+               UNION ALL SELECT FROM pg_catalog.pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS line
+               WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))
+               AND s.setrole IN (0, (SELECT oid FROM pg_catalog.pg_roles WHERE rolname = session_user))
+               AND pg_catalog.starts_with(line, 'notary.signing_key_file=') AND line <> 'notary.signing_key_file='";
+    Ok(!context::as_superuser(|| spi::rows(sql, &[], |_| Ok(())))?.is_empty())
+}
+
+fn blanked() -> Error {
+    Error::KeyFile {
+        message: "notary.signing_key_file is configured, and is not set in this session".into(),
+        detail: "A setting that the session began with, or that was changed in it, hides it.".into(),
+        hint: "Connect without options of your own for it (PGOPTIONS), or RESET notary.signing_key_file.".into(),
+    }
 }
 
 /// O_NONBLOCK of fcntl.h, the same on every Linux that PostgreSQL's packages are for but MIPS, SPARC, Alpha and PA-RISC.

@@ -2,6 +2,7 @@
 
 use super::store::{Range, signed};
 use crate::error::Error;
+use crate::journal;
 use crate::log::{self, Functions, Mark};
 use crate::pg::chain_rows::ChainRows;
 use crate::pg::context::as_superuser;
@@ -203,11 +204,20 @@ impl Segments {
     }
 }
 
-/// The headers that the extension remembers of a log; one that somebody damaged is none.
+/// The headers of a log's segments as the journal has them, in the entries of their protection; where it knows none of the
+/// log, as the extension remembers them. One that somebody damaged is none.
 fn remembered(log: LogId) -> Result<Vec<Header>, Error> {
-    let sql = "SELECT header FROM notary.segment WHERE log = $1 ORDER BY segment";
-    let lines = as_superuser(|| {
-        spi::kept_rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| spi::get::<String>(row, 1))
-    })?;
+    let id = || pgrx::Uuid::from_bytes(*log.as_bytes()).into();
+    let read = |sql: &str| as_superuser(|| spi::kept_rows(sql, &[id()], |row| spi::get::<String>(row, 1)));
+    let mut lines = Vec::new();
+    if journal::exists()? {
+        lines = read(
+            "SELECT details ->> 'header' FROM notary.journal
+             WHERE log = $1 AND action = 'protect' AND details ? 'header' ORDER BY segment",
+        )?;
+    }
+    if lines.is_empty() {
+        lines = read("SELECT header FROM notary.segment WHERE log = $1 ORDER BY segment")?;
+    }
     Ok(lines.iter().flatten().filter_map(|line| Header::parse(line).ok()).filter(|header| header.log == log).collect())
 }

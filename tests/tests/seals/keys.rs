@@ -76,6 +76,24 @@ fn a_file_that_others_could_read_or_change_is_not_used() {
     assert_eq!(size(&seal(&mut client, "audit")), 2);
 }
 
+/// A role that may only read must not make a log's first seal an unsigned one.
+#[test]
+fn a_session_that_blanks_the_setting_does_not_seal() {
+    let db = scene("blanked", 1);
+    let role = db.role("reader");
+    run(&mut db.client(), &format!("GRANT SELECT ON audit TO \"{role}\""));
+    // As PGOPTIONS does: before the library is loaded, and in place of what the server's files say.
+    let mut config = db.cluster().config_as(db.name(), &role);
+    let mut client = config.options("-c notary.signing_key_file=x").connect(postgres::NoTls).unwrap();
+    let error = refused(&mut client, "CALL notary.seal('audit')");
+    assert_eq!(error.code, "F0000", "{error}");
+    let mut client = db.client();
+    run(&mut client, "SET notary.signing_key_file = ''");
+    assert_eq!(refused(&mut client, "CALL notary.seal('audit')").code, "F0000");
+    run(&mut client, "RESET notary.signing_key_file");
+    assert_eq!(seal(&mut client, "audit").matches("\n— ").count(), 1);
+}
+
 #[test]
 fn keys_that_are_handed_out_verify_and_differ_from_log_to_log() {
     let db = scene("handed_out", 1);

@@ -65,8 +65,37 @@ pub fn run(args: &BundleArgs, session: &mut Session) -> Result<(), Trouble> {
         Some(file) => export::check(file, args.allow_uncovered, session),
         None => {
             session.report.remark("no export: of the log's lines only those in proofs were checked".to_owned());
+            let size = |name: &String| seals.get(name.as_str())?.as_ref().map(|seal| seal.checkpoint().size());
+            let links = bundle.consistency.iter().filter_map(|(_, old, new)| size(old).zip(size(new)));
+            unlinked(&links.collect::<Vec<_>>(), session);
             Ok(())
         }
+    }
+}
+
+/// Without an export, seals of different sizes belong to one history only as far as consistency proofs lead from one to
+/// the other: where none does, that is said.
+fn unlinked(links: &[(u64, u64)], session: &mut Session) {
+    let mut apart: BTreeMap<u64, String> = BTreeMap::new();
+    for believed in session.believed() {
+        apart.entry(believed.checkpoint.size()).or_insert_with(|| believed.file.clone());
+    }
+    let Some(first) = apart.keys().next().copied() else { return };
+    let mut reached = vec![first];
+    while let Some(size) = reached.pop() {
+        apart.remove(&size);
+        let others = links.iter().filter_map(|&(old, new)| match size {
+            size if size == old => Some(new),
+            size if size == new => Some(old),
+            _ => None,
+        });
+        reached.extend(others.filter(|other| apart.contains_key(other)));
+    }
+    for (size, file) in apart {
+        session.report.unvouched(format!(
+            "{file}: no consistency proof leads from it, size {size}, to the seal of size {first}: nothing shows that they \
+             are of one history"
+        ));
     }
 }
 

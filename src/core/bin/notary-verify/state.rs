@@ -36,6 +36,11 @@ impl State {
         if !path.try_exists().map_err(|error| state.trouble("cannot read", &error))? {
             return Ok(state);
         }
+        // It is replaced as a whole: a link or a device would not survive that.
+        let about = fs::symlink_metadata(path).map_err(|error| state.trouble("cannot read", &error))?;
+        if !about.is_file() {
+            return Err(Trouble(format!("{}: not a plain file", shown(path))));
+        }
         let text = String::from_utf8(Source::File(path.to_owned()).read(MAX_STATE)?);
         let bad = |line: usize, why: &str| Trouble(format!("{} line {line}: {why}", shown(path)));
         let text = text.map_err(|_| bad(1, "not UTF-8"))?;

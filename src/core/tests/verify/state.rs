@@ -110,7 +110,11 @@ fn a_state_that_is_none_or_cannot_be_written_is_2() {
         assert_eq!(state(&dir), bad);
     }
     dir.run("note --keys keys --state nowhere/state full.note").expect(2, "nowhere");
-    dir.run("note --keys keys --state . full.note").expect(2, "cannot");
+    dir.run("note --keys keys --state . full.note").expect(2, "not a plain file");
+    std::os::unix::fs::symlink("elsewhere", dir.path("link")).unwrap();
+    dir.put("elsewhere", "");
+    dir.run("note --keys keys --state link full.note").expect(2, "not a plain file");
+    dir.run("note --keys keys --state /dev/null full.note").expect(2, "not a plain file");
 }
 
 #[test]
