@@ -268,6 +268,19 @@ fn what_is_not_intact_is_not_sealed() {
     assert_found(&mut db.client(), "audit", &[]);
 }
 
+/// A segment that nobody protected is no leaf, whatever the extension's memory says.
+#[test]
+fn a_header_that_the_journal_does_not_know_is_not_sealed() {
+    let db = scene("made_up", 20);
+    let mut client = db.client();
+    run(
+        &mut client,
+        "INSERT INTO notary.segment SELECT log, 2, replace(header, '\"segment\":1', '\"segment\":2'), schema_name, table_name,
+             max_chains, database, table_oid, now() FROM notary.segment WHERE table_name = 'audit'",
+    );
+    assert_eq!(size(&seal(&mut client, "audit")), 21);
+}
+
 #[test]
 fn a_rewritten_past_is_not_sealed_even_if_the_chain_fits() {
     let db = scene("rehashed", 600);
