@@ -95,8 +95,7 @@ impl Lines {
             self.next += 1;
             return Ok(());
         }
-        let first = range.first_seq + (self.next - range.first_leaf);
-        let last = range.last_seq.min(range.first_seq + (until - 1 - range.first_leaf));
+        let (first, last) = range.seqs_in(self.next, until);
         let table = segments.open(range.segment)?;
         let mut full = None;
         let read = table.lines(range.chain, first, last, |line| {

@@ -135,7 +135,7 @@ impl<'a> Grown<'a> {
         }
         for end in ends {
             context::check_for_interrupts();
-            let leaf = end.first_leaf + (end.last_seq - end.first_seq);
+            let leaf = end.last_leaf();
             let proved = segments.hashes(&end, leaf, leaf + 1).map_err(NoNode::Damage).and_then(|hashes| {
                 let hash = hashes.first().copied().unwrap_or(Digest::new([0; 32]));
                 let path = merkle::prove_inclusion(leaf, last.size, |node| nodes.get(node)).map_err(no_node)?;

@@ -36,6 +36,17 @@ impl Range {
     pub fn end(&self) -> u64 {
         self.first_leaf.saturating_add(self.len())
     }
+
+    /// The leaf of the last.
+    pub fn last_leaf(&self) -> u64 {
+        self.first_leaf + (self.last_seq - self.first_seq)
+    }
+
+    /// The first and the last seq of what of it is in the leaves `from` to `to`, which is not empty.
+    pub fn seqs_in(&self, from: u64, to: u64) -> (u64, u64) {
+        let first = self.first_seq + from.saturating_sub(self.first_leaf);
+        (first, self.last_seq.min(self.first_seq.saturating_add(to - 1 - self.first_leaf)))
+    }
 }
 
 /// A seal that was made.

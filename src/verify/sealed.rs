@@ -236,7 +236,7 @@ impl Comparison<'_> {
                 self.partly = true;
                 continue;
             }
-            let leaf = end.first_leaf + (end.last_seq - end.first_seq);
+            let leaf = end.last_leaf();
             let hash =
                 segments.hashes_there(end, leaf, leaf + 1).ok().and_then(|hashes| hashes.first().copied().flatten());
             match hash {
@@ -386,8 +386,7 @@ impl Comparison<'_> {
             } else if self.has_left(range) {
                 self.partly = true;
             } else {
-                let first = range.first_seq + from.saturating_sub(range.first_leaf);
-                let last = range.last_seq.min(range.first_seq.saturating_add(to - 1 - range.first_leaf));
+                let (first, last) = range.seqs_in(from, to);
                 let stretches = lines.entry((range.segment, range.chain)).or_default();
                 match stretches.last_mut() {
                     Some((_, end)) if *end + 1 == first => *end = last,
@@ -402,8 +401,7 @@ impl Comparison<'_> {
     fn differ(&mut self, from: u64, to: u64, reference: &Reference) -> Result<(), Error> {
         let mut chains: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
         for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from && range.chain > 0) {
-            let first = range.first_seq + from.saturating_sub(range.first_leaf);
-            let last = range.last_seq.min(range.first_seq.saturating_add(to - 1 - range.first_leaf));
+            let (first, last) = range.seqs_in(from, to);
             if self.known.places.any_finding_in(self.segments.table_of(range.segment), range.chain, first, last) {
                 return Ok(());
             }
