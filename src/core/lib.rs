@@ -18,6 +18,7 @@
 //! | [`seal`] | a checkpoint with or without signatures |
 //! | [`proof`], [`consistency`] | the files that an outsider checks |
 //! | [`export`] | all lines of a log in the order of its tree, checked one at a time |
+//! | [`latest`] | the newest checkpoints that somebody has believed |
 //! | [`tile`] | the tree and its leaves as static files |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
@@ -35,6 +36,7 @@ pub mod finding;
 pub mod header;
 pub mod id;
 pub mod key;
+pub mod latest;
 pub mod line;
 pub mod merkle;
 pub mod note;

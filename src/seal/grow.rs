@@ -15,7 +15,6 @@ use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range};
 use crate::tree::{Tree, timeline};
 use notary_core::Digest;
-use notary_core::chain::Segments as Headers;
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 
@@ -139,9 +138,7 @@ fn heads_of(table: pg_sys::Oid, segments: &Segments, heads: &mut BTreeMap<(u32, 
     let index = NotaryColumns::of(&rel).and_then(|columns| Some((columns, chain_index(&rel, &columns)?)));
     let (columns, index) =
         index.ok_or_else(|| format!("the unique index of {name} over (notary_chain, notary_seq) is missing"))?;
-    let of_table = segments.tables().remove(&table.to_u32()).unwrap_or_default();
-    let headers = Headers::new(of_table.iter().filter_map(|number| segments.header(*number)).cloned())
-        .map_err(|why| format!("the headers of {name}: {why}"))?;
+    let headers = segments.headers_of(&rel)?;
     let mut chains = ChainIndex::open(&rel, index, columns);
     let mut before = i32::MIN;
     while let Some(chain) = chains.next_chain(before) {

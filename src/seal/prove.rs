@@ -15,7 +15,6 @@ use notary_core::Digest;
 use notary_core::consistency::ConsistencyProof;
 use notary_core::merkle;
 use notary_core::proof::Proof;
-use notary_core::seal::Seal;
 use pgrx::{pg_extern, pg_sys};
 
 /// `notary.proof(segment, chain, seq, size)`: with the caller's rights and row-level security.
@@ -56,11 +55,11 @@ fn proof_of(segment: pg_sys::Oid, chain: i32, seq: i64, size: Option<i64>) -> Re
         .map_err(refuse)?;
     let line = line.ok_or_else(no_entry)?;
     let mut nodes = Nodes::of(&tree, &segments, seal.size);
-    let path = merkle::prove_inclusion(index, seal.size, |node| nodes.get(node)).map_err(|e| refuse(e.to_string()))?;
-    let leaf = merkle::leaf(&Digest::of(&line));
-    merkle::verify_inclusion(&leaf, index, seal.size, &seal.root, &path)
-        .map_err(|_| refuse("it does not lead to the root in the seal: the log is not what was sealed".into()))?;
-    let note = Seal::parse(seal.note.as_bytes()).map_err(|why| refuse(format!("the seal in notary.seals: {why}")))?;
+    let path = nodes
+        .path(&merkle::leaf(&Digest::of(&line)), index, &seal.root)
+        .map_err(|why| refuse(why.to_string()))?
+        .ok_or_else(|| refuse("it does not lead to the root in the seal: the log is not what was sealed".into()))?;
+    let note = seal.read(&tree).map_err(|why| refuse(format!("the seal in notary.seals is damaged: {why}")))?;
     Ok(Proof { line: Some(line), index, path, seal: note }.to_string())
 }
 

@@ -12,7 +12,7 @@ use crate::journal::{self, Action, Entry};
 use crate::pg::relation::Rel;
 use crate::pg::{context, lock, spi};
 use crate::tree::segments::Segments;
-use crate::tree::{Tree, store, timeline};
+use crate::tree::{self, Tree, store, timeline};
 use notary_core::origin::Origin;
 use notary_core::seal::Seal;
 use pgrx::{pg_extern, pg_sys};
@@ -56,11 +56,9 @@ fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, 
     }
     let verdict = compare(&rel, &segments, known.as_ref(), published.as_ref())?;
     let (database, timeline) = (journal::database()?, timeline()?);
-    let goes_on = known.as_ref().filter(|_| verdict.goes_on);
-    let size =
-        goes_on.map_or(Ok(0), |tree| store::newest_tree(tree.log).map(|tree| tree.map_or(0, |tree| tree.size)))?;
     let incarnation = verdict.origin.incarnation();
-    let tree = Tree { log, incarnation, origin: verdict.origin, database, timeline, size };
+    // The size of one that goes on is stored already, and stays.
+    let tree = Tree { log, incarnation, origin: verdict.origin, database, timeline, size: 0 };
     store::put_tree(&tree)?;
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     let checkpoint = published.as_ref().map(Seal::checkpoint);
@@ -163,14 +161,9 @@ fn after(segments: &Segments, origin: &Origin) -> Result<Origin, Error> {
 }
 
 fn read(note: &str, segments: &Segments) -> Result<Seal, Error> {
-    let wrong = |detail: String| Error::BadArgument {
-        message: "the note is no seal of this log".into(),
-        detail,
-        hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
-    };
-    let seal = Seal::parse(note.as_bytes()).map_err(|why| wrong(format!("The {why}.")))?;
+    let seal = tree::read_note(note)?;
     let log = seal.checkpoint().origin().log();
-    if log == segments.log { Ok(seal) } else { Err(wrong(format!("It is of the log {log}."))) }
+    if log == segments.log { Ok(seal) } else { Err(tree::no_note(format!("It is of the log {log}."))) }
 }
 
 /// A note counts only if this server's secret signed it, unless nothing here was ever signed: otherwise anybody's could

@@ -16,7 +16,7 @@ use crate::tree::segments::{Damage, Segments, Table};
 use crate::tree::store::{self, Range, StoredSeal};
 use notary_core::Digest;
 use notary_core::checkpoint::Checkpoint;
-use notary_core::merkle::{self, Frontier, ProveError};
+use notary_core::merkle::{self, Frontier};
 use notary_core::seal::Seal;
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -68,14 +68,8 @@ fn no_key(rel: &Rel) -> Error {
 
 /// The last seal, as its note says it.
 fn believed(rel: &Rel, tree: &Tree, last: &StoredSeal) -> Result<Seal, Error> {
-    let wrong =
-        |why: String| damaged(rel, "was not sealed", format!("the last seal in notary.seals is damaged: {why}"));
-    let seal = Seal::parse(last.note.as_bytes()).map_err(|why| wrong(why.to_string()))?;
-    let says = seal.checkpoint();
-    if *says.origin() != tree.origin || says.size() != last.size || *says.root() != last.root {
-        return Err(wrong("its note says something else than its columns".into()));
-    }
-    Ok(seal)
+    last.read(tree)
+        .map_err(|why| damaged(rel, "was not sealed", format!("the last seal in notary.seals is damaged: {why}")))
 }
 
 /// `NOTIFY notary_seal`, which goes out with the commit.
@@ -114,11 +108,7 @@ impl<'a> Grown<'a> {
     fn begin(&mut self, last: &StoredSeal) -> Result<(), NoNode> {
         let (tree, segments) = (self.tree, self.segments);
         let mut nodes = Nodes::of(tree, segments, last.size);
-        let no_node = |why: ProveError<NoNode>| match why {
-            ProveError::Source(why) => why,
-            other => NoNode::Damage(other.to_string()),
-        };
-        self.frontier = Frontier::load(last.size, |node| nodes.get(node)).map_err(no_node)?;
+        self.frontier = Frontier::load(last.size, |node| nodes.get(node))?;
         if self.frontier.root() != last.root {
             return Err(NoNode::Damage(format!(
                 "the sealed part has another root: at size {} the seal has {}, and the entries have {}",
@@ -138,12 +128,14 @@ impl<'a> Grown<'a> {
             let leaf = end.last_leaf();
             let proved = segments.hashes(&end, leaf, leaf + 1).map_err(NoNode::Damage).and_then(|hashes| {
                 let hash = hashes.first().copied().unwrap_or(Digest::new([0; 32]));
-                let path = merkle::prove_inclusion(leaf, last.size, |node| nodes.get(node)).map_err(no_node)?;
-                merkle::verify_inclusion(&merkle::leaf(&hash), leaf, last.size, &last.root, &path).map_err(|_| {
-                    let place = format!("segment {}, chain {}, seq {}", end.segment, end.chain, end.last_seq);
-                    NoNode::Damage(format!("{place} has the hash {hash}, which is not the one that was sealed"))
-                })?;
-                Ok(hash)
+                match nodes.path(&merkle::leaf(&hash), leaf, &last.root)? {
+                    Some(_) => Ok(hash),
+                    None => {
+                        let place = format!("segment {}, chain {}, seq {}", end.segment, end.chain, end.last_seq);
+                        let why = format!("{place} has the hash {hash}, which is not the one that was sealed");
+                        Err(NoNode::Damage(why))
+                    }
+                }
             });
             match proved {
                 Ok(hash) => {

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::pg::context;
 use notary_core::id::LogId;
 use notary_core::origin::Origin;
+use notary_core::seal::Seal;
 
 /// A log's tree: the newest of its incarnations.
 #[derive(Clone, Debug)]
@@ -57,4 +58,18 @@ pub fn timeline() -> Result<i64, Error> {
         .flatten()
         .next()
         .ok_or_else(|| Error::Spi("the server's timeline is not known".into()))
+}
+
+/// A note that somebody gives.
+pub fn read_note(note: &str) -> Result<Seal, Error> {
+    Seal::parse(note.as_bytes()).map_err(|why| no_note(format!("The {why}.")))
+}
+
+/// It is not a note, or not of this log.
+pub fn no_note(detail: String) -> Error {
+    Error::BadArgument {
+        message: "the note is no seal of this log".into(),
+        detail,
+        hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
+    }
 }

@@ -5,7 +5,7 @@ use super::segments::{Damage, Segments};
 use super::store;
 use crate::error::Error;
 use notary_core::Digest;
-use notary_core::merkle::{self, Node};
+use notary_core::merkle::{self, Node, ProveError};
 use notary_core::tile::Tile;
 use std::collections::HashMap;
 
@@ -62,6 +62,13 @@ impl<'a> Nodes<'a> {
         }
     }
 
+    /// The path from a leaf to this root; None where the leaf is not under it, as the stored hashes have it.
+    pub fn path(&mut self, leaf: &Digest, index: u64, root: &Digest) -> Result<Option<Vec<Digest>>, NoNode> {
+        let size = self.size;
+        let path = merkle::prove_inclusion(index, size, |node| self.get(node))?;
+        Ok(merkle::verify_inclusion(leaf, index, size, root, &path).is_ok().then_some(path))
+    }
+
     fn load(&self, tile: &Tile) -> Result<Vec<Option<Digest>>, NoNode> {
         let nodes: Vec<Node> = tile.nodes().collect();
         let Some(first) = nodes.first() else { return Ok(Vec::new()) };
@@ -100,6 +107,15 @@ impl<'a> Nodes<'a> {
             Ok(hashes)
         } else {
             Err(NoNode::Damage(format!("what is remembered of the tree does not say which line is leaf {next}")))
+        }
+    }
+}
+
+impl From<ProveError<Self>> for NoNode {
+    fn from(why: ProveError<Self>) -> Self {
+        match why {
+            ProveError::Source(why) => why,
+            other => Self::Damage(other.to_string()),
         }
     }
 }

@@ -155,6 +155,13 @@ impl Segments {
         self.open_table(table)
     }
 
+    /// The headers of a table of this log.
+    pub fn headers_of(&self, table: &Rel) -> Result<Headers, Damage> {
+        let oid = table.oid();
+        let of_table = self.tables.iter().filter(|(_, of)| **of == oid).filter_map(|(n, _)| self.headers.get(n));
+        Headers::new(of_table.cloned()).map_err(|why| format!("the headers of {}: {why}", table.qualified()))
+    }
+
     /// A table of this log, open.
     pub fn open_table(&self, table: pg_sys::Oid) -> Result<Table, Damage> {
         let rel = Rel::open(table, pg_sys::AccessShareLock);
@@ -162,8 +169,7 @@ impl Segments {
         if let Some(column) = crate::pg::validate::misplaced_column(&rel) {
             return Err(format!("column \"{column}\" of {name} is not stored as its type is"));
         }
-        let of_table = self.tables.iter().filter(|(_, of)| **of == table).filter_map(|(n, _)| self.headers.get(n));
-        let headers = Headers::new(of_table.cloned()).map_err(|why| format!("the headers of {name}: {why}"))?;
+        let headers = self.headers_of(&rel)?;
         let rows = ChainRows::open(rel)
             .ok_or_else(|| format!("the unique index of {name} over (notary_chain, notary_seq) is missing"))?;
         Ok(Table { rows, headers })

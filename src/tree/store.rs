@@ -7,6 +7,7 @@ use crate::pg::spi;
 use notary_core::Digest;
 use notary_core::id::LogId;
 use notary_core::merkle::Frontier;
+use notary_core::seal::Seal;
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::spi::SpiHeapTupleData;
 use std::collections::BTreeMap;
@@ -60,6 +61,16 @@ pub struct StoredSeal {
     pub at: i64,
     /// As it was handed out.
     pub note: String,
+}
+
+impl StoredSeal {
+    /// Its note, which must be of this tree and say what the columns beside it say.
+    pub fn read(&self, tree: &Tree) -> Result<Seal, String> {
+        let seal = Seal::parse(self.note.as_bytes()).map_err(|why| why.to_string())?;
+        let says = seal.checkpoint();
+        let fits = *says.origin() == tree.origin && says.size() == self.size && *says.root() == self.root;
+        if fits { Ok(seal) } else { Err("its note says something else than its columns".into()) }
+    }
 }
 
 /// How many hashes one row of notary.subtree holds at most: a row of a kilobyte stays out of TOAST.

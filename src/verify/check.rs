@@ -4,8 +4,9 @@ use super::adopted::Adopted;
 use super::closed::{Closed, Ends};
 use super::index::{self, Key, Sum};
 use super::known::{self, Changes, Expected, Known, Protection};
+use super::places::Places;
 use super::rows::{At, Subject};
-use super::sealed::{self, Besides, Places, Sealed};
+use super::sealed::{self, Besides, Sealed};
 use super::{guard_state, headers, logs};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
@@ -251,6 +252,7 @@ impl Check<'_> {
             places: std::mem::take(&mut self.places),
             cut,
             present,
+            entries: self.report.entries,
             ends: &self.ends,
         };
         let outcome = sealed::check(root, known, note)?;

@@ -15,6 +15,8 @@ mod headers;
 mod index;
 mod known;
 mod logs;
+mod open_end;
+mod places;
 mod progress;
 mod rows;
 mod sealed;
@@ -27,8 +29,8 @@ use crate::pg::context;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::results::{Results, argument, datum};
+use crate::tree;
 use check::{Report, Said, Scope, check};
-use notary_core::seal::Seal;
 use pgrx::datum::{Interval, TimestampWithTimeZone};
 use pgrx::{pg_extern, pg_sys};
 use serde_json::json;
@@ -77,7 +79,7 @@ fn answer(rel: &Rel, report: &Report, scope: &Scope) -> Vec<Option<pg_sys::Datum
         datum(i32::try_from(report.chains).unwrap_or(i32::MAX)),
         datum(i64::try_from(report.findings).unwrap_or(i64::MAX)),
         report.first_finding.clone().and_then(datum),
-        report.sealed.as_ref().and_then(|sealed| datum(crate::tree::store::signed(sealed.size))),
+        report.sealed.as_ref().and_then(|sealed| datum(tree::store::signed(sealed.size))),
         datum(in_words(report, scope)),
         Interval::new(0, 0, report.elapsed_micros).ok().and_then(datum),
     ]
@@ -195,7 +197,7 @@ fn log_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 /// `notary.assert_intact(log)`.
 #[pg_extern(sql = false)]
 fn assert_intact(relid: Option<pg_sys::Oid>, note: Option<&str>) {
-    let scope = Scope { since: None, note: note.map(|note| read_note(note).or_raise()) };
+    let scope = Scope { since: None, note: note.map(|note| tree::read_note(note).or_raise()) };
     if scope.note.is_some() && relid.is_none() {
         one_log().raise();
     }
@@ -354,16 +356,8 @@ fn functions() -> Result<Functions, Error> {
 fn scope(fcinfo: pg_sys::FunctionCallInfo, note: usize) -> Scope {
     Scope {
         since: argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from),
-        note: argument::<String>(fcinfo, note).map(|note| read_note(&note).or_raise()),
+        note: argument::<String>(fcinfo, note).map(|note| tree::read_note(&note).or_raise()),
     }
-}
-
-fn read_note(note: &str) -> Result<Seal, Error> {
-    Seal::parse(note.as_bytes()).map_err(|why| Error::BadArgument {
-        message: "the note is no seal".into(),
-        detail: format!("The {why}."),
-        hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
-    })
 }
 
 fn one_log() -> Error {

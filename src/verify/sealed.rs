@@ -9,6 +9,7 @@
 use super::blocks::{Blocks, Compared};
 use super::closed::Ends;
 use super::known::CutEnd;
+use super::places::Places;
 use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::context;
@@ -19,52 +20,11 @@ use crate::tree::Tree;
 use crate::tree::nodes::{NoNode, Nodes};
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range, StoredSeal, signed};
-use notary_core::merkle::{self, ProveError};
+use notary_core::merkle;
 use notary_core::seal::Seal;
-use notary_core::{Digest, Finding, Notice, Problem, Remark, Timestamp};
+use notary_core::{Digest, Finding, Problem, Remark, Timestamp};
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, HashSet};
-
-/// What was found before, so that it is not said twice: where something is wrong, or was changed while the log was not
-/// protected.
-#[derive(Default)]
-pub struct Places(Vec<Place>);
-
-/// Entries of a chain about which something was said.
-struct Place {
-    table: u32,
-    chain: i64,
-    from: i64,
-    to: i64,
-    /// As a finding; otherwise as a notice.
-    is_finding: bool,
-}
-
-/// More places than these are not told apart from what the seals show.
-const MAX_PLACES: usize = 100_000;
-
-impl Places {
-    /// Something was said about an entry, or a range of them: as a finding, or as a notice.
-    pub fn note(&mut self, table: pg_sys::Oid, finding: &Finding, is_finding: bool) {
-        if let (Some(chain), Some(from)) = (finding.chain, finding.seq)
-            && self.0.len() < MAX_PLACES
-        {
-            let to = finding.to_seq.unwrap_or(from);
-            self.0.push(Place { table: table.to_u32(), chain, from, to, is_finding });
-        }
-    }
-
-    fn of_chain(&self, table: Option<pg_sys::Oid>, chain: u32) -> impl Iterator<Item = &Place> {
-        let table = table.map(pg_sys::Oid::to_u32);
-        self.0.iter().filter(move |place| Some(place.table) == table && place.chain == i64::from(chain))
-    }
-
-    /// Was there a finding among these entries?
-    fn any_finding_in(&self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
-        let mut places = self.of_chain(table, chain).filter(|place| place.is_finding);
-        places.any(|place| place.from <= signed(last) && place.to >= signed(first))
-    }
-}
 
 /// What is known besides the seals.
 pub struct Besides<'a> {
@@ -74,6 +34,8 @@ pub struct Besides<'a> {
     pub cut: &'a [CutEnd],
     /// Segments whose headers were seen.
     pub present: HashSet<u32>,
+    /// How many entries were read.
+    pub entries: u64,
     /// Where the chains of ended segments ended.
     pub ends: &'a Ends,
 }
@@ -150,13 +112,13 @@ fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segme
     Ok(comparison.outcome)
 }
 
-struct Comparison<'a> {
-    root: pg_sys::Oid,
+pub struct Comparison<'a> {
+    pub root: pg_sys::Oid,
     known: Besides<'a>,
-    segments: &'a Segments,
-    tree: &'a Tree,
-    partly: bool,
-    outcome: Outcome,
+    pub segments: &'a Segments,
+    pub tree: &'a Tree,
+    pub partly: bool,
+    pub outcome: Outcome,
 }
 
 impl Comparison<'_> {
@@ -189,19 +151,12 @@ impl Comparison<'_> {
     }
 
     fn is_what_its_note_says(&mut self, seal: &StoredSeal) -> bool {
-        let says = Seal::parse(seal.note.as_bytes());
-        let fits = says.is_ok_and(|note| {
-            let says = note.checkpoint();
-            *says.origin() == self.tree.origin && says.size() == seal.size && *says.root() == seal.root
-        });
-        if !fits {
-            let detail = format!(
-                "the seal of size {} in notary.seals says something else in its note than in its columns",
-                seal.size
-            );
+        let read = seal.read(self.tree);
+        if let Err(why) = &read {
+            let detail = format!("the seal of size {} in notary.seals is damaged: {why}", seal.size);
             self.finding(None, Finding::general(Problem::Rewritten, detail));
         }
-        fits
+        read.is_ok()
     }
 
     /// These lines left the log with their table, while it was not protected, and that was said: the journal noted where the
@@ -305,7 +260,7 @@ impl Comparison<'_> {
         .unwrap_or(0)
     }
 
-    fn with_chains<T>(&self, segment: u32, work: impl FnOnce(&mut ChainIndex<'_>) -> T) -> Option<T> {
+    pub fn with_chains<T>(&self, segment: u32, work: impl FnOnce(&mut ChainIndex<'_>) -> T) -> Option<T> {
         let rel = Rel::try_open(self.segments.table_of(segment)?, pg_sys::AccessShareLock)?;
         let columns = NotaryColumns::of(&rel)?;
         let index = chain_index(&rel, &columns)?;
@@ -314,6 +269,17 @@ impl Comparison<'_> {
 
     /// Reads all sealed lines in their order, and says which are not those that were sealed.
     fn locate(&mut self, reference: &Reference, without_end: &[Range]) -> Result<(), Error> {
+        let kept: u64 = store::kept_tiles(self.tree)?.values().sum();
+        let gone = reference.size.saturating_sub(self.known.entries.saturating_add(kept));
+        if gone > MAX_SOUGHT {
+            for end in without_end {
+                self.cut(end, reference);
+            }
+            let detail =
+                format!("{} commits to {} lines, and {gone} of them are nowhere", reference.what, reference.size);
+            self.finding(None, Finding::general(Problem::TailCut, detail));
+            return Ok(());
+        }
         let Some(Compared { root, bad, differing }) = self.compare(reference)? else { return Ok(()) };
         if root == Some(reference.root) {
             let mut lines = BTreeMap::new();
@@ -441,77 +407,13 @@ impl Comparison<'_> {
         self.finding(None, Finding::general(Problem::Rewritten, detail));
         Ok(())
     }
-
-    /// What is not sealed yet, and chains that claim to be older than they can be.
-    fn open_end(&mut self, newest: Option<&StoredSeal>, note: Option<&Seal>) -> Result<(), Error> {
-        let note = note.map(Seal::checkpoint);
-        let size = newest.map(|seal| seal.size).max(note.map(notary_core::Checkpoint::size));
-        let Some(size) = size else { return Ok(()) };
-        let ends: BTreeMap<(u32, u32), Range> =
-            store::last_ranges(self.tree, size)?.into_iter().map(|end| ((end.segment, end.chain), end)).collect();
-        let (mut unsealed, mut oldest) = (0_u64, None);
-        for table in self.segments.tables().into_values() {
-            let Some(any) = table.first().copied() else { continue };
-            let late =
-                self.with_chains(any, |chains| late_entries(chains, &ends, &table, self.segments)).unwrap_or_default();
-            for (count, time, chain) in late {
-                unsealed += count;
-                if oldest.is_none_or(|(oldest, _, _)| time < oldest) {
-                    oldest = Some((time, any, chain));
-                }
-            }
-        }
-        if let (Some((time, segment, chain)), Some(seal)) = (oldest, newest)
-            && time < seal.at
-        {
-            let detail = format!(
-                "{unsealed} entries are in no seal, the oldest from {}, before the newest seal from {}: they were not committed \
-                 yet when it was made, or were kept out of it",
-                Timestamp(time),
-                Timestamp(seal.at)
-            );
-            let table = self.segments.table_of(segment).unwrap_or(self.root);
-            self.outcome
-                .remarks
-                .push((table, Remark { notice: Notice::Unsealed, chain: Some(i64::from(chain)), seq: None, detail }));
-        }
-        self.backdated(&ends)?;
-        let signed =
-            newest.is_none_or(|seal| Seal::parse(seal.note.as_bytes()).is_ok_and(|seal| seal.note().is_some()));
-        let at = newest.filter(|seal| seal.size == size).map(|seal| seal.at);
-        self.outcome.sealed =
-            Some(Sealed { size, at, signed, unsealed, oldest: oldest.map(|(time, _, _)| time), partly: self.partly });
-        Ok(())
-    }
-
-    /// Chains whose first entry claims a time before a seal that does not hold it.
-    fn backdated(&mut self, ends: &BTreeMap<(u32, u32), Range>) -> Result<(), Error> {
-        for (segment, chain) in ends.keys().filter(|(_, chain)| *chain > 0) {
-            let Some(first) = store::range_of(self.tree, *segment, *chain, 1)? else { continue };
-            let Some(before) = store::seal_before(self.tree, first.first_leaf)? else { continue };
-            let number = i32::try_from(*chain).unwrap_or(0);
-            let time =
-                self.with_chains(*segment, |chains| chains.get(number, 1)).flatten().and_then(|found| found.time);
-            if let Some(time) = time.filter(|time| *time < before.at) {
-                let detail = format!(
-                    "the chain's first entry claims to be from {}, and the seal of size {} from {} does not hold it",
-                    Timestamp(time),
-                    before.size,
-                    Timestamp(before.at)
-                );
-                let table = self.segments.table_of(*segment).unwrap_or(self.root);
-                let notice = Notice::Backdated;
-                self.outcome
-                    .remarks
-                    .push((table, Remark { notice, chain: Some(i64::from(*chain)), seq: Some(1), detail }));
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Entries by segment and chain: from seq, to seq.
 type Stretches = BTreeMap<(u32, u32), Vec<(u64, u64)>>;
+
+/// If more lines than these are gone, no hash of them is looked for one by one: a size can be made up.
+const MAX_SOUGHT: u64 = 1 << 27;
 
 /// Chains named in one finding.
 const MAX_NAMED: usize = 10;
@@ -520,40 +422,9 @@ const PIECE: u64 = 256 * 64;
 
 /// Is the line with this hash the leaf that it should be?
 fn is_in(hash: &Digest, leaf: u64, reference: &Reference, nodes: &mut Nodes<'_>) -> Result<bool, Error> {
-    match merkle::prove_inclusion(leaf, reference.size, |node| nodes.get(node)) {
-        Ok(path) => {
-            Ok(merkle::verify_inclusion(&merkle::leaf(hash), leaf, reference.size, &reference.root, &path).is_ok())
-        }
-        Err(ProveError::Source(NoNode::Failed(error))) => Err(error),
-        Err(_) => Ok(false),
+    match nodes.path(&merkle::leaf(hash), leaf, &reference.root) {
+        Ok(path) => Ok(path.is_some()),
+        Err(NoNode::Damage(_)) => Ok(false),
+        Err(NoNode::Failed(error)) => Err(error),
     }
-}
-
-/// For each chain of a table with entries that are not sealed: how many, the time of the first, and the chain.
-fn late_entries(
-    chains: &mut ChainIndex<'_>,
-    ends: &BTreeMap<(u32, u32), Range>,
-    numbers: &[u32],
-    segments: &Segments,
-) -> Vec<(u64, i64, u32)> {
-    let of_chain = |chain: u32| {
-        let headers = numbers.iter().filter_map(|number| segments.header(*number));
-        headers.filter(|header| header.first_chain <= chain).map(|header| header.segment).max()
-    };
-    let mut late = Vec::new();
-    let mut before = 0;
-    while let Some(chain) = chains.next_chain(before) {
-        context::check_for_interrupts();
-        before = chain;
-        let Some(number) = u32::try_from(chain).ok() else { continue };
-        let sealed = of_chain(number).and_then(|segment| ends.get(&(segment, number))).map_or(0, |end| end.last_seq);
-        let Last::Entry(last) = chains.last(chain, u32::MAX) else { continue };
-        let Some(count) = u64::try_from(last.seq).ok().and_then(|last| last.checked_sub(sealed)).filter(|n| *n > 0)
-        else {
-            continue;
-        };
-        let first = chains.get(chain, signed(sealed + 1)).and_then(|found| found.time);
-        late.push((count, first.or(last.time).unwrap_or(i64::MAX), number));
-    }
-    late
 }

@@ -166,7 +166,7 @@ fn what_is_remembered_of_the_tree_is_not_believed() {
         ("UPDATE notary.leaf_range SET last_seq = 69000 WHERE first_leaf = 1", "only 69001 are known"),
         ("UPDATE notary.leaf_range SET chain = 2 WHERE first_leaf = 1", ""),
         ("DELETE FROM notary.leaf_range", "only 0 are known"),
-        ("UPDATE notary.seal_store SET root = sha256('x')", "in its note"),
+        ("UPDATE notary.seal_store SET root = sha256('x')", "its note says something else"),
         ("UPDATE notary.seal_store SET size = 5", "notary.seal_store says is damaged"),
         ("UPDATE notary.seal_store SET root = ''", "notary.seal_store says is damaged"),
         ("DELETE FROM notary.seal_store", "notary.seal_store says is damaged"),
@@ -175,8 +175,16 @@ fn what_is_remembered_of_the_tree_is_not_believed() {
         ("UPDATE notary.leaf_range SET chain = -3 WHERE first_leaf = 1", "is damaged"),
         ("UPDATE notary.leaf_range SET segment = 99 WHERE first_leaf = 1", ""),
         ("UPDATE notary.leaf_range SET segment = -9 WHERE first_leaf = 1", "is damaged"),
-        ("UPDATE notary.seal_store SET note = 'nonsense'", "in its note"),
+        ("UPDATE notary.seal_store SET note = 'nonsense'", "in notary.seals is damaged"),
         ("UPDATE notary.tree SET origin = 'nonsense'", "is damaged"),
+        // More leaves than could be looked at in a lifetime.
+        (
+            "UPDATE notary.leaf_range SET last_seq = 1::int8 << 59 WHERE first_leaf = 1;
+             UPDATE notary.tree SET size = (1::int8 << 59) + 1;
+             UPDATE notary.seal_store SET size = (1::int8 << 59) + 1,
+                 note = concat_ws(E'\n', (SELECT origin FROM notary.tree), (1::int8 << 59) + 1, encode(root, 'base64'), '')",
+            "missing from the end of the chain",
+        ),
     ];
     for (damage, why) in cases {
         let mut client = db.client();

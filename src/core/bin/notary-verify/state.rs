@@ -1,18 +1,14 @@
-//! The state: the newest note of each origin that this caller has believed, kept from run to run.
+//! The state: the newest note of each origin that this caller has believed (`notary_core::latest`), kept from run to
+//! run.
 //!
-//! ```text
-//! db.example.com/6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb 1048576 <base64 of the 32-byte root>
-//! ```
-//!
-//! Invariants: one line for each origin, sorted; a size never falls and its root never changes. The file is
-//! written anew beside itself, flushed and renamed, so that a crash leaves the old one or the new one; a lock
-//! on `FILE.lock` keeps two runs from forgetting what the other wrote.
+//! Invariants: the file is written anew beside itself, flushed and renamed, so that a crash leaves the old one or the
+//! new one; a lock on `FILE.lock` keeps two runs from forgetting what the other wrote.
 
-use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use notary_core::latest::Latest;
 use notary_core::{Checkpoint, Origin};
 
 use crate::Trouble;
@@ -24,7 +20,7 @@ const MAX_STATE: usize = 1 << 26;
 /// What is remembered.
 pub struct State {
     path: PathBuf,
-    notes: BTreeMap<Origin, Checkpoint>,
+    notes: Latest,
     /// Held as long as nobody else may write.
     lock: Option<File>,
 }
@@ -32,7 +28,7 @@ pub struct State {
 impl State {
     /// Reads what is remembered: nothing yet, if there is no such file.
     pub fn read(path: &Path) -> Result<Self, Trouble> {
-        let mut state = Self { path: path.to_owned(), notes: BTreeMap::new(), lock: None };
+        let mut state = Self { path: path.to_owned(), notes: Latest::default(), lock: None };
         if !path.try_exists().map_err(|error| state.trouble("cannot read", &error))? {
             return Ok(state);
         }
@@ -44,17 +40,10 @@ impl State {
         let text = String::from_utf8(Source::File(path.to_owned()).read(MAX_STATE)?);
         let bad = |line: usize, why: &str| Trouble(format!("{} line {line}: {why}", shown(path)));
         let text = text.map_err(|_| bad(1, "not UTF-8"))?;
-        if text.len() > MAX_STATE || !(text.is_empty() || text.ends_with('\n')) {
-            return Err(bad(text.lines().count(), "it does not end as a state does"));
+        if text.len() > MAX_STATE {
+            return Err(bad(text.lines().count(), "the file is too long for a state"));
         }
-        for (number, line) in (1..).zip(text.split_terminator('\n')) {
-            let note: Checkpoint = format!("{}\n", line.replace(' ', "\n"))
-                .parse()
-                .map_err(|_| bad(number, "not origin, size and root"))?;
-            if state.notes.insert(note.origin().clone(), note).is_some() {
-                return Err(bad(number, "this origin stands there twice"));
-            }
-        }
+        state.notes = text.parse::<Latest>().map_err(|why| bad(why.line(), &why.to_string()))?;
         Ok(state)
     }
 
@@ -96,20 +85,16 @@ impl State {
 
     /// What is remembered of another incarnation of the same log: the newest.
     pub fn other_incarnation(&self, seen: &Checkpoint) -> Option<&Checkpoint> {
-        let (log, this) = (seen.origin().log(), seen.origin().incarnation());
-        let others = self.notes.values().filter(|known| known.origin().log() == log);
-        others.filter(|known| known.origin().incarnation() != this).max_by_key(|known| known.origin().incarnation())
+        self.notes.other_incarnation(seen)
     }
 
     /// Remembers each note that is newer than what is known, on disk.
     pub fn remember<'c>(&mut self, notes: impl IntoIterator<Item = &'c Checkpoint>) -> Result<(), Trouble> {
-        let before = self.notes.clone();
+        let mut is_new = false;
         for note in notes {
-            if self.get(note.origin()).is_none_or(|known| known.size() < note.size()) {
-                self.notes.insert(note.origin().clone(), note.clone());
-            }
+            is_new |= self.notes.update(note);
         }
-        if self.notes == before || self.lock.is_none() {
+        if !is_new || self.lock.is_none() {
             return Ok(());
         }
         self.write().map_err(|error| self.trouble("cannot write", &error))
@@ -118,10 +103,7 @@ impl State {
     fn write(&self) -> io::Result<()> {
         let fresh = self.beside("new");
         let mut file = File::create(&fresh)?;
-        for note in self.notes.values() {
-            // The three lines of a checkpoint as one.
-            writeln!(file, "{}", note.to_string().trim_end().replace('\n', " "))?;
-        }
+        write!(file, "{}", self.notes)?;
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;
         // The new name is on disk only when its directory is.

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use notary_core::consistency::ConsistencyProof;
 use notary_core::key::{KeyId, Keys, TrustedKey, VerifierKey};
+use notary_core::latest::Latest;
 use notary_core::line::{self, EntryLine, Line, Sealed};
 use notary_core::merkle::{self, MAX_SIZE, Node};
 use notary_core::note::Note;
@@ -41,6 +42,7 @@ pub fn targets() -> Vec<Target> {
         Target::parser("ids", ids, ids_),
         Target::parser("origin", origins, origin),
         Target::parser("checkpoint", bodies, checkpoint),
+        Target::parser("state", states(&world.signed), state),
         Target::parser("note", [corpus::notes(), world.seal_texts()].concat(), note),
         Target::parser("seal", world.seal_texts(), seal),
         Target::parser("proof", world.proof_texts(), proof),
@@ -235,6 +237,36 @@ fn checkpoint(text: &[u8]) -> Said {
         holds(same, "others read another checkpoint")?;
     }
     Ok(said)
+}
+
+/// Lists of checkpoints, whose three lines are one each.
+fn states(signed: &std::collections::BTreeSet<String>) -> Vec<Vec<u8>> {
+    let mut all = Latest::default();
+    let mut states = vec![Vec::new()];
+    for body in signed {
+        all.update(&body.parse().unwrap());
+        states.push(all.to_string().into_bytes());
+    }
+    states
+}
+
+fn state(text: &[u8]) -> Said {
+    let Ok(text) = std::str::from_utf8(text) else { return Ok("not UTF-8".to_owned()) };
+    match text.parse::<Latest>() {
+        Ok(read) => {
+            // Lines may come in any order.
+            let sorted = |text: &str| {
+                let mut lines: Vec<String> = text.split_inclusive('\n').map(str::to_owned).collect();
+                lines.sort_unstable();
+                lines.concat()
+            };
+            again(sorted(text).as_bytes(), sorted(&read.to_string()).as_bytes())
+        }
+        Err(error) => {
+            holds((1..=text.lines().count()).contains(&error.line()), "it names a line that is not there")?;
+            refused(&error)
+        }
+    }
 }
 
 fn note(text: &[u8]) -> Said {
