@@ -57,6 +57,13 @@ pub enum Error {
         /// The relation, qualified.
         table: String,
     },
+    /// The table has not the columns, or the trigger, of an event log.
+    NotAnEventLog {
+        /// The relation, qualified.
+        table: String,
+        /// What it lacks.
+        why: String,
+    },
     /// A partition was named where the partitioned log is meant.
     IsPartition {
         /// The partition.
@@ -309,6 +316,12 @@ impl Error {
                 format!("{table} is not a log"),
                 "It has no append trigger of pg_notary.".into(),
                 "SELECT * FROM notary.logs shows every log; notary.protect(table) makes a table one.".into(),
+            ),
+            Self::NotAnEventLog { table, why } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} is not an event log"),
+                why,
+                "notary.create_log(name) makes one.".into(),
             ),
             Self::IsPartition { table, root } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,

@@ -11,6 +11,7 @@
 //! | the write path: trigger → chain → line → hash | `append/` |
 //! | the read path: rows → findings | `verify/` |
 //! | seals, proofs, export; keys | `seal/` |
+//! | event logs: context, JSON events, what they are found by | `event/` |
 //! | what is known of a log from its triggers | `log.rs` |
 //! | what is remembered of a log's Merkle tree | `tree/` |
 //! | who may do what | `access.rs` |
@@ -19,11 +20,12 @@
 //! | settings | `gucs.rs` |
 //! | what SQL sees | `schema.rs` and `../sql/` |
 //!
-//! `append`, `verify`, `protect`, `guard` and `seal` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
+//! `append`, `verify`, `protect`, `guard`, `seal` and `event` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
 
 mod access;
 mod append;
 mod error;
+mod event;
 mod guard;
 mod gucs;
 mod journal;

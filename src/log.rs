@@ -22,6 +22,9 @@ pub const KEEP_TRIGGER: &str = "~notary_keep";
 /// The trigger that refuses changing statements, also those that touch no row.
 pub const BLOCK_TRIGGER: &str = "~notary_block";
 
+/// The trigger of event logs that fills in who and from where: before the one that chains, and after all others.
+pub const ABOUT_TRIGGER: &str = "~notary_about";
+
 /// OIDs of the functions our triggers call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Functions {
@@ -29,6 +32,8 @@ pub struct Functions {
     pub append: pg_sys::Oid,
     /// notary.refuse()
     pub refuse: pg_sys::Oid,
+    /// notary.about(), which makes no table a log
+    pub about: pg_sys::Oid,
 }
 
 thread_local! {
@@ -40,13 +45,17 @@ impl Functions {
     /// Looks them up; None while the extension is being created or dropped, or was damaged, and where it is not in this
     /// database: anybody may make functions of these names there.
     pub fn find() -> Option<Self> {
-        let found = Self { append: trigger::function(c"append")?, refuse: trigger::function(c"refuse")? };
+        let found = Self {
+            append: trigger::function(c"append")?,
+            refuse: trigger::function(c"refuse")?,
+            about: trigger::function(c"about")?,
+        };
         if OURS.get() == Some(found) {
             return Some(found);
         }
         let extension = catalog_scan::extension(c"pg_notary")?;
         let is_ours = |function| catalog_scan::is_member(pg_sys::ProcedureRelationId, function, extension);
-        (is_ours(found.append) && is_ours(found.refuse)).then(|| {
+        [found.append, found.refuse, found.about].into_iter().all(is_ours).then(|| {
             OURS.set(Some(found));
             found
         })

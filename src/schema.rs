@@ -7,4 +7,5 @@ extension_sql_file!("../sql/10_triggers.sql", name = "triggers", requires = ["sc
 extension_sql_file!("../sql/20_protect.sql", name = "protect", requires = ["triggers"]);
 extension_sql_file!("../sql/30_verify.sql", name = "verify", requires = ["protect"]);
 extension_sql_file!("../sql/40_seal.sql", name = "seal", requires = ["verify"]);
-extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["seal"], finalize);
+extension_sql_file!("../sql/50_events.sql", name = "events", requires = ["seal"]);
+extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["events"], finalize);

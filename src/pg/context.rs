@@ -164,6 +164,11 @@ pub fn current_user() -> pg_sys::Oid {
     unsafe { pg_sys::GetUserId() }
 }
 
+/// Its name.
+pub fn current_user_name() -> String {
+    super::relation::role_name(current_user())
+}
+
 /// Sixteen bytes from the server's strong random source.
 pub fn random_bytes() -> Option<[u8; 16]> {
     let mut bytes = [0_u8; 16];

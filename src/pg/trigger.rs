@@ -88,6 +88,12 @@ impl Insert {
         self.nulls[index] = false;
     }
 
+    /// Replaces a value; None for NULL.
+    pub fn put(&mut self, index: usize, value: Option<pg_sys::Datum>) {
+        self.values[index] = value.unwrap_or(pg_sys::Datum::from(0));
+        self.nulls[index] = value.is_none();
+    }
+
     /// Replaces a value by a bytea of 32 bytes, allocated in the trigger's own memory context.
     pub fn set_bytes(&mut self, index: usize, bytes: &[u8; 32]) {
         self.set(index, bytea32(bytes));

@@ -1,0 +1,31 @@
+-- The event log: who did what to what, with which result, from where.
+CREATE FUNCTION notary.about() RETURNS trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'notary_about';
+REVOKE ALL ON FUNCTION notary.about() FROM PUBLIC;
+COMMENT ON FUNCTION notary.about() IS 'Trigger function of event logs: fills in what an INSERT leaves out from the session''s context (notary.actor and the other settings), and sets what the database knows and nobody can claim: db_user, db_session_user, application_name, client_addr, backend_pid, txid.';
+
+CREATE FUNCTION notary.words(text) RETURNS text[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
+    AS 'MODULE_PATHNAME', 'words_wrapper';
+COMMENT ON FUNCTION notary.words(text) IS 'The distinct words of a text in lower case: runs of letters and digits, cut off at 64 characters, at most 500. What notary.search compares its argument text by.';
+
+CREATE FUNCTION notary.event_words(action text, actor text, resource_type text, resource_id text, resource_name text, old_value text, new_value text, details text, tags text[]) RETURNS text[]
+    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'event_words_wrapper';
+COMMENT ON FUNCTION notary.event_words(text, text, text, text, text, text, text, text, text[]) IS 'The words of an event, as notary.words gives them: what event logs are indexed by.';
+
+CREATE FUNCTION notary.uuid_v7() RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL SAFE
+    AS 'MODULE_PATHNAME', 'uuid_v7_wrapper';
+COMMENT ON FUNCTION notary.uuid_v7() IS 'A new UUID of version 7 (RFC 9562): in the order of time, and within one session strictly so.';
+
+CREATE FUNCTION notary.create_log(name text, writer regrole DEFAULT NULL, reader regrole DEFAULT NULL) RETURNS regclass
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'create_log_wrapper';
+COMMENT ON FUNCTION notary.create_log(text, regrole, regrole) IS 'Makes an event log: a table of this name (with or without a schema), indexed for notary.search, and protected. writer gets INSERT, and SELECT on id for RETURNING; reader gets SELECT. Errors: 42P07 the name is taken, 42602 no name, 42501 no CREATE privilege on the schema, 22023 name is NULL, 25006 a read-only transaction.';
+
+CREATE FUNCTION notary.set_context(actor text DEFAULT NULL, actor_role text DEFAULT NULL, ip inet DEFAULT NULL, user_agent text DEFAULT NULL, session_id text DEFAULT NULL, request_id text DEFAULT NULL, trace_id text DEFAULT NULL, local boolean DEFAULT true) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'set_context_wrapper';
+COMMENT ON FUNCTION notary.set_context(text, text, inet, text, text, text, text, boolean) IS 'Says who acts from now on, for the events that the INSERTs of this transaction (local => false: of this session) leave it out of. All seven at once: what is left out here is unset. The same as SET LOCAL notary.actor = … and so on.';
+

@@ -1,0 +1,181 @@
+//! The trigger `~notary_about` of event logs: what an INSERT leaves out comes from the context, and what only the database
+//! knows from the database.
+//!
+//! Invariants:
+//! * Rows that bring places in a chain with them (a restore) go by untouched: their hashes are of what they say.
+//! * It runs before the trigger that chains, so that what it sets is hashed; by its name, and nothing of anybody's runs
+//!   between the two.
+
+use super::{context, ids};
+use crate::error::{Error, OrRaise as _};
+use crate::gucs;
+use crate::log::{self, Functions};
+use crate::pg::entry::entry_point;
+use crate::pg::relation::Rel;
+use crate::pg::row::NotaryColumns;
+use crate::pg::trigger::Insert;
+use crate::pg::{client, context as backend, inval_map::PerTable};
+use pgrx::datum::IntoDatum as _;
+use pgrx::pg_sys;
+use std::cell::RefCell;
+use std::rc::Rc;
+
+entry_point!(notary_about, pg_finfo_notary_about, about);
+
+/// The columns that only the database sets, with their types.
+pub const FACTS: [(&str, pg_sys::Oid); 6] = [
+    ("db_user", pg_sys::TEXTOID),
+    ("db_session_user", pg_sys::TEXTOID),
+    ("application_name", pg_sys::TEXTOID),
+    ("client_addr", pg_sys::INETOID),
+    ("backend_pid", pg_sys::INT4OID),
+    ("txid", pg_sys::INT8OID),
+];
+
+/// The columns that are filled in where the INSERT leaves them out; the first seven from `gucs::CONTEXT`, in its order.
+const FILLED: [(&str, pg_sys::Oid); 11] = [
+    ("actor", pg_sys::TEXTOID),
+    ("actor_role", pg_sys::TEXTOID),
+    ("ip", pg_sys::INETOID),
+    ("user_agent", pg_sys::TEXTOID),
+    ("session_id", pg_sys::TEXTOID),
+    ("request_id", pg_sys::TEXTOID),
+    ("trace_id", pg_sys::TEXTOID),
+    ("id", pg_sys::UUIDOID),
+    ("occurred_at", pg_sys::TIMESTAMPTZOID),
+    ("result", pg_sys::TEXTOID),
+    ("pii", pg_sys::BOOLOID),
+];
+
+/// Where an event log has its columns: indexes from 0.
+struct Columns {
+    facts: [usize; FACTS.len()],
+    filled: [usize; FILLED.len()],
+    /// Of a table that is protected.
+    chain: Option<usize>,
+}
+
+thread_local! {
+    static COLUMNS: PerTable<Columns> = PerTable::new();
+    static BUFFERS: RefCell<(Vec<pg_sys::Datum>, Vec<bool>)> = RefCell::default();
+}
+
+/// Does the table have the trigger of event logs?
+pub fn is_event_log(rel: &Rel, functions: &Functions) -> bool {
+    rel.triggers().iter().any(|t| t.function == functions.about && t.name == log::ABOUT_TRIGGER)
+}
+
+impl Columns {
+    fn of(rel: &Rel) -> Result<Self, Error> {
+        let columns = rel.columns();
+        let find = |(name, type_oid): (&str, pg_sys::Oid)| {
+            let found = columns.iter().find(|c| c.name == name && c.type_oid == type_oid && !c.generated);
+            found.and_then(|c| usize::try_from(c.number - 1).ok()).ok_or_else(|| Error::NotAnEventLog {
+                table: rel.qualified(),
+                why: format!("Its column \"{name}\" is missing or has another type."),
+            })
+        };
+        let (mut facts, mut filled) = ([0; FACTS.len()], [0; FILLED.len()]);
+        for (slot, column) in facts.iter_mut().zip(FACTS) {
+            *slot = find(column)?;
+        }
+        for (slot, column) in filled.iter_mut().zip(FILLED) {
+            *slot = find(column)?;
+        }
+        Ok(Self { facts, filled, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
+    }
+}
+
+fn about(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    let (values, nulls) = BUFFERS.take();
+    let Some(mut row) = Insert::new(fcinfo, values, nulls) else {
+        Error::Installation {
+            message: "notary.about() was not called as a BEFORE INSERT row trigger".into(),
+            detail: "It fills in the columns of events that are being inserted into an event log.".into(),
+            hint: "notary.create_log(name) makes an event log.".into(),
+        }
+        .raise()
+    };
+    let changed = fill(&mut row).or_raise();
+    let (tuple, values, nulls) = if changed { row.changed() } else { row.unchanged() };
+    BUFFERS.set((values, nulls));
+    tuple
+}
+
+fn fill(row: &mut Insert) -> Result<bool, Error> {
+    let columns = COLUMNS.with(|known| known.get(&row.table(), Columns::of))?;
+    if columns.chain.is_some_and(|chain| !row.nulls()[chain]) {
+        return Ok(false);
+    }
+    from_context(row, &columns)?;
+    let text = |text: String| text.into_datum();
+    let facts = [
+        text(backend::current_user_name()),
+        text(client::authenticated_user()),
+        text(client::application_name()),
+        client::address(),
+        backend::process_id().cast_signed().into_datum(),
+        client::transaction().cast_signed().into_datum(),
+    ];
+    for (index, fact) in columns.facts.into_iter().zip(facts) {
+        row.put(index, fact);
+    }
+    Ok(true)
+}
+
+/// Fills in what the INSERT leaves out.
+fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
+    let missing = |row: &Insert, index: usize| row.nulls()[columns.filled[index]];
+    let mut claims = None;
+    for (index, setting) in gucs::CONTEXT.iter().enumerate() {
+        if !missing(row, index) {
+            continue;
+        }
+        let said = match (setting.get(), FILLED[index].0) {
+            (Some(said), _) => Some(said),
+            (None, name @ ("actor" | "actor_role" | "session_id")) => {
+                if claims.is_none() {
+                    claims = Some(context::claims()?);
+                }
+                claims.as_ref().and_then(Option::as_ref).and_then(|claims| match name {
+                    "actor" => claims.actor.clone(),
+                    "actor_role" => claims.actor_role.clone(),
+                    _ => claims.session_id.clone(),
+                })
+            }
+            _ => None,
+        };
+        let said = match (said, FILLED[index].0) {
+            (None, "actor") => Some(client::authenticated_user()),
+            (said, _) => said,
+        };
+        let value = match said {
+            Some(said) if FILLED[index].1 == pg_sys::INETOID => Some(address(&said)?),
+            Some(said) => said.into_datum(),
+            None => None,
+        };
+        row.put(columns.filled[index], value);
+    }
+    let rest: [(usize, fn() -> Option<pg_sys::Datum>); 4] = [
+        (7, || pgrx::Uuid::from_bytes(ids::new()).into_datum()),
+        (8, || Some(pg_sys::Datum::from(backend::clock()))),
+        (9, || "success".into_datum()),
+        (10, || false.into_datum()),
+    ];
+    for (index, value) in rest {
+        if missing(row, index) {
+            row.put(columns.filled[index], value());
+        }
+    }
+    Ok(())
+}
+
+fn address(text: &str) -> Result<pg_sys::Datum, Error> {
+    let is_address = text.split_once('/').map_or(text, |(address, _)| address).parse::<std::net::IpAddr>().is_ok();
+    let address = if is_address { pgrx::Inet(text.to_owned()).into_datum() } else { None };
+    address.ok_or_else(|| Error::BadArgument {
+        message: "the setting notary.ip is no address".into(),
+        detail: "It is filled in as the ip of events that leave it out.".into(),
+        hint: "SET LOCAL notary.ip = '203.0.113.7', one address; '' for none.".into(),
+    })
+}

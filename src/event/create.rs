@@ -1,0 +1,61 @@
+//! `notary.create_log`: an event log, ready to be written to.
+
+use crate::error::{Error, OrRaise as _};
+use crate::journal;
+use crate::pg::spi::{self, quote_qualified};
+use crate::pg::{context, names};
+use pgrx::{pg_extern, pg_sys};
+
+/// The table, with %LOG% for its name and others for those of its indexes.
+const TABLE: &str = include_str!("../../sql/event_log_table.sql");
+
+/// The indexes' placeholders and what their names end in.
+const INDEXES: [(&str, &str); 9] = [
+    ("%TIME%", "occurred_at"),
+    ("%ACTOR%", "actor"),
+    ("%ROLE%", "actor_role"),
+    ("%ACTION%", "action"),
+    ("%RESOURCE%", "resource"),
+    ("%RESULT%", "result"),
+    ("%PII%", "pii"),
+    ("%TAGS%", "tags"),
+    ("%WORDS%", "words"),
+];
+
+/// `notary.create_log(name, writer, reader)`.
+#[pg_extern(sql = false)]
+fn create_log(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys::Oid>) -> pg_sys::Oid {
+    journal::must_be_writable("notary.create_log()").or_raise();
+    create(name, writer, reader).or_raise()
+}
+
+fn create(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys::Oid>) -> Result<pg_sys::Oid, Error> {
+    let name = name.ok_or_else(|| Error::BadArgument {
+        message: "name must not be NULL".into(),
+        detail: "It is the name of the table to be made.".into(),
+        hint: "SELECT notary.create_log('app_audit');".into(),
+    })?;
+    // By the caller's search_path, which is set aside afterwards.
+    let (schema, table) = names::to_create(name);
+    let log = quote_qualified(&schema, &table);
+    context::with_safe_path(|| {
+        let mut script = TABLE.replace("%LOG%", &log);
+        for (placeholder, column) in INDEXES {
+            script = script.replace(placeholder, &spi::quote_ident(&names::of_index(&schema, &table, column)));
+        }
+        for command in script.split_inclusive(";\n").filter(|command| !command.trim().is_empty()) {
+            spi::run(command, &[])?;
+        }
+        let grants = [(writer, "INSERT, SELECT (id)"), (reader, "SELECT")];
+        for (role, rights) in grants.into_iter().filter_map(|(role, rights)| Some((role?, rights))) {
+            let role = spi::quote_ident(&crate::pg::relation::role_name(role));
+            spi::run(&format!("GRANT {rights} ON TABLE {log} TO {role}"), &[])?;
+        }
+        let made = spi::rows("SELECT $1::pg_catalog.regclass::pg_catalog.oid", &[log.as_str().into()], |row| {
+            spi::get::<pg_sys::Oid>(row, 1)
+        })?;
+        let made = made.into_iter().flatten().next().ok_or_else(|| Error::Spi(format!("{log} has no OID")))?;
+        spi::run("SELECT notary.protect($1::pg_catalog.regclass)", &[made.into()])?;
+        Ok(made)
+    })
+}

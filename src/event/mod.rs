@@ -1,0 +1,24 @@
+//! Event logs: who did what to what, with which result, from where.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `create` | `notary.create_log`: the table, its indexes, its rights |
+//! | `about` | the trigger that fills in context and what the database knows |
+//! | `context` | who acts, as the session's settings and its JWT's claims say |
+//! | `write` | `notary.log_event`: JSON as applications emit it |
+//! | `words` | what an event is found by |
+//! | `ids` | UUIDs in the order of time |
+//!
+//! Invariants:
+//! * What only the database knows (`about::FACTS`) is set by the trigger, whatever the client sends.
+//! * What a client says of itself is filled in only where the INSERT leaves it out, and never outlives what PostgreSQL
+//!   says of the setting that it came from.
+
+mod about;
+mod context;
+mod create;
+mod ids;
+mod words;
+// mod write;
+
+pub use about::is_event_log;

@@ -1,0 +1,34 @@
+//! Names of relations that are to be made.
+
+use super::relation;
+use pgrx::pg_sys;
+use std::ffi::CString;
+
+/// Schema and name of a relation to be made: a name without a schema goes into the first one of the search_path, as in
+/// CREATE TABLE. What is no name, and a schema that is not there or in which the caller may make nothing, is an error.
+pub fn to_create(name: &str) -> (String, String) {
+    let text = CString::new(name).unwrap_or_default();
+    // SAFETY: a C string turned into a list of names and a RangeVar; all errors are raised.
+    unsafe {
+        let text = pg_sys::cstring_to_text(text.as_ptr());
+        let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text));
+        let schema = pg_sys::RangeVarGetCreationNamespace(range);
+        let name = relation::c_string((*range).relname);
+        (relation::c_string(pg_sys::get_namespace_name(schema)), name)
+    }
+}
+
+/// A name for an index of a table that is not taken: `table_column_idx`, cut and numbered as PostgreSQL does it.
+pub fn of_index(schema: &str, table: &str, column: &str) -> String {
+    let (schema, table, column) = (
+        CString::new(schema).unwrap_or_default(),
+        CString::new(table).unwrap_or_default(),
+        CString::new(column).unwrap_or_default(),
+    );
+    // SAFETY: C strings; the result is palloc'd and copied at once.
+    unsafe {
+        let schema = pg_sys::get_namespace_oid(schema.as_ptr(), false);
+        let name = pg_sys::ChooseRelationName(table.as_ptr(), column.as_ptr(), c"idx".as_ptr(), schema, false);
+        relation::c_string(name)
+    }
+}
