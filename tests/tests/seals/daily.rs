@@ -50,6 +50,17 @@ fn it_keeps_every_note_and_says_nothing_while_all_is_well() {
     }
 }
 
+/// Nothing is sealed by a script that nobody has told where to take the seals.
+#[test]
+fn it_fails_without_a_command_that_takes_notes_away() {
+    let db = scene("daily_unset", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let said = hourly(&db, folder.path(), "");
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.status.success() && text.contains("COPY_AWAY"), "{text}");
+    assert_eq!(db.value("SELECT count(*) FROM notary.seals"), "0");
+}
+
 #[test]
 fn it_fails_loudly_when_anything_is_wrong() {
     let db = scene("daily_wrong", 400);
