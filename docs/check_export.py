@@ -3,7 +3,8 @@
 #
 # It needs nothing but Python's standard library, which has no Ed25519: THE SIGNATURE IS NOT CHECKED. Check it with
 # another tool, or know from elsewhere that the note is the one that was published. The note: origin, size, root.
-# Memory: one hash for each chain and each bit of the size. Exit code 0: right; 1: the message says which line and why.
+# Memory: one hash for each chain and each bit of the size. EXPORT may be -, which is standard input. Exit code
+# 0: right; 1: wrong, and the message says which line and why; 2: nothing can be said: wrong usage, no note, no file.
 import base64, hashlib, json, re, sys
 
 def sha256(data): return hashlib.sha256(data).digest()
@@ -13,11 +14,15 @@ class Number(str): pass                                 # numbers stay as they a
 def check(right, why):
     if not right: sys.exit(f"WRONG: line {size + 1}: {why}")
 
+def cannot_tell(why): print(f"check_export.py: {why}", file=sys.stderr); sys.exit(2)
+
 def unique(pairs):                                      # an object in which no key stands twice
     check(len(pairs) == len(dict(pairs)), "a key stands twice")
     return dict(pairs)
 
-def spell(value, depth=0):                              # the one way to spell a value: inside a row it is jsonb's
+# The one way to spell a value. Down to the row it is compact JSON. What is inside a row (depth 2 and deeper) is spelt
+# as PostgreSQL prints jsonb: shorter keys come first, keys of one length by their bytes; a space after , and :
+def spell(value, depth=0):
     comma, colon = (",", ":") if depth < 2 else (", ", ": ")
     if isinstance(value, dict):
         order = (lambda key: (len(key.encode()), key.encode())) if depth >= 2 else str
@@ -35,10 +40,19 @@ MEMBERS = ["v", "log", "segment", "chain", "seq", "time"]
 ENTRY = MEMBERS + ["prev", "row"]                       # version 0.1.0 of the extension makes no redactable values
 HEADER = MEMBERS + ["by", "schema", "table", "first_chain", "adopted", "columns", "redactable"]
 
-origin, note_size, note_root = open(sys.argv[1], encoding="utf-8", newline="").read().split("\n")[:3]
-log = re.fullmatch(r".+?/([0-9a-f-]{36})(/[0-9]+)?", origin)[1]
+NOTE = r"([!-~]+/([0-9a-f-]{36})(?:/[0-9]+)?)\n([0-9]+)\n([A-Za-z0-9+/]{43}=)\n(?:\n(?:— \S+ [!-~]+\n)+)?"
+
+if len(sys.argv) != 3: cannot_tell("usage: python3 check_export.py NOTE EXPORT")
+try:
+    note = open(sys.argv[1], "rb").read().decode("utf-8")
+    export = sys.stdin.buffer if sys.argv[2] == "-" else open(sys.argv[2], "rb")
+    origin, log, note_size, note_root = re.fullmatch(NOTE, note).groups()
+except OSError as error:
+    cannot_tell(error)
+except (ValueError, AttributeError):                    # not UTF-8, or no match
+    cannot_tell(f"{sys.argv[1]} is no note: empty, Windows line ends, a byte order mark, an empty line at its end?")
 size, tree, headers, chains = 0, [], {}, {}
-for line in open(sys.argv[2], "rb"):
+for line in export:
     check(line.endswith(b"\n"), "no newline at the end")
     line = line[:-1]
     try:

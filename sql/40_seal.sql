@@ -4,7 +4,7 @@ CREATE TABLE notary.tree (
     log         uuid NOT NULL,
     incarnation integer NOT NULL,
     origin      text NOT NULL,
-    database    text NOT NULL,
+    home        text NOT NULL,
     timeline    bigint NOT NULL,
     size        bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (log, incarnation)
@@ -15,7 +15,7 @@ COMMENT ON TABLE notary.tree IS 'The tree of each log that was ever sealed, and 
 COMMENT ON COLUMN notary.tree.log IS 'The log.';
 COMMENT ON COLUMN notary.tree.incarnation IS 'From 1; a new one after a restore whose history differs from what was published.';
 COMMENT ON COLUMN notary.tree.origin IS 'The tree''s name in its seals, fixed at the first.';
-COMMENT ON COLUMN notary.tree.database IS 'System identifier and database OID where it may be signed; elsewhere notary.resume comes first.';
+COMMENT ON COLUMN notary.tree.home IS 'System identifier, OID of the database and OID of the extension where it may be signed; elsewhere, also in a database restored in its place, notary.resume comes first.';
 COMMENT ON COLUMN notary.tree.timeline IS 'The server''s timeline on which it may be signed.';
 COMMENT ON COLUMN notary.tree.size IS 'The size of its newest seal; 0 before the first.';
 
@@ -123,7 +123,7 @@ CREATE FUNCTION notary.resume(log regclass, note text) RETURNS text
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'resume_wrapper';
-COMMENT ON FUNCTION notary.resume(regclass, text) IS 'Lets a log be sealed again after a restore or failover, given the newest seal that ever left the old server (NULL: none ever did). If this log holds exactly what that seal says, sealing goes on; otherwise a new incarnation begins, with an origin and a key of its own. Returns the origin, and writes to notary.journal what was found. Superusers only. Errors: 42501 not a superuser, 55000 not a log, nothing to resume, or the log is still sealed in another database of this server, 22023 the text is no seal of this log or older than one that is known here, 25006 a read-only transaction.';
+COMMENT ON FUNCTION notary.resume(regclass, text) IS 'Lets a log be sealed again after a restore or failover, given the newest seal that ever left the old server (NULL: none ever did). If this log holds exactly what that seal says, sealing goes on; otherwise, and with NULL, a new incarnation begins, with an origin and a key of its own. So it does on a server whose key file has lost the secret that signed the newest seal, given that seal. Returns the origin, and writes to notary.journal what was found. Superusers only. Errors: 42501 not a superuser, 55000 not a log, nothing to resume, or the log is still sealed in another database of this server, 22023 the text is no seal of this log or older than one that is known here, 25006 a read-only transaction.';
 
 REVOKE ALL ON FUNCTION notary.resume(regclass, text) FROM PUBLIC;
 

@@ -48,6 +48,11 @@ pub fn may_select(rel: &Rel) -> Result<(), Error> {
     if context::may_select(rel.oid()) { Ok(()) } else { Err(Error::NoSelect { table: rel.qualified() }) }
 }
 
+/// Is it a table that has entries itself?
+pub fn has_rows(rel: &Rel) -> Result<(), Error> {
+    if rel.is_partitioned() { Err(Error::HasPartitions { table: rel.qualified() }) } else { Ok(()) }
+}
+
 /// Is this the relation that was protected: not a partition of it, and a log at all?
 pub fn is_root_of_log(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     not_a_partition_of_a_log(rel, functions)?;
@@ -64,6 +69,9 @@ fn not_a_partition_of_a_log(rel: &Rel, functions: &Functions) -> Result<(), Erro
 
 /// Where the entry is, if the caller may see all of the row.
 pub fn visible_to_caller(rel: &Rel, chain: i32, seq: i64) -> Result<Option<Tid>, Error> {
+    if !context::may_select_every_column(rel.oid()) {
+        return Err(Error::NoSelect { table: rel.qualified() });
+    }
     // The whole-row test asks for SELECT on every column.
     let sql = format!(
         "SELECT e.ctid, (e.*) IS NULL FROM ONLY {} AS e WHERE e.notary_chain = $1 AND e.notary_seq = $2",

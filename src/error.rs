@@ -63,6 +63,10 @@ pub enum Error {
         table: String,
         /// What it lacks.
         why: String,
+    /// A partitioned table was named where a partition is meant.
+    HasPartitions {
+        /// The partitioned table.
+        table: String,
     },
     /// A partition was named where the partitioned log is meant.
     IsPartition {
@@ -181,6 +185,8 @@ pub enum Error {
         seq: i64,
         /// The seal's size.
         size: u64,
+        /// Its segment has ended.
+        left_out: bool,
     },
     /// A procedure that commits, where it cannot.
     InTransactionBlock {
@@ -322,6 +328,11 @@ impl Error {
                 format!("{table} is not an event log"),
                 why,
                 "notary.create_log(name) makes one.".into(),
+            Self::HasPartitions { table } => parts(
+                Code::ERRCODE_WRONG_OBJECT_TYPE,
+                format!("{table} is partitioned"),
+                "An entry is in one of its partitions, and chains are numbered in each.".into(),
+                format!("Name the partition: SELECT notary.line(tableoid, notary_chain, notary_seq) FROM {table} does."),
             ),
             Self::IsPartition { table, root } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -430,7 +441,17 @@ impl Error {
                 "It does not exist, or row-level security hides it from the current user.".into(),
                 format!("SELECT notary_chain, notary_seq FROM {table} shows which there are."),
             ),
-            Self::NotSealed { table, chain, seq, size } => parts(
+            Self::NotSealed { table, chain, seq, size, left_out: true } => parts(
+                Code::ERRCODE_NO_DATA_FOUND,
+                format!("the entry of {table} at chain {chain}, seq {seq} is in no seal of size {size}"),
+                "Its period of protection has ended. What was changed or removed before it was ever sealed is left out of seals, \
+                 with all that follows in its chain."
+                    .into(),
+                "SELECT * FROM notary.findings(log) and notary.notices(log) say what was changed; if nothing was, CALL \
+                 notary.seal(log)."
+                    .into(),
+            ),
+            Self::NotSealed { table, chain, seq, size, left_out: false } => parts(
                 Code::ERRCODE_NO_DATA_FOUND,
                 format!("the entry of {table} at chain {chain}, seq {seq} is not in a seal yet"),
                 format!("The seal has size {size}, and the entry came later."),

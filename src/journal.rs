@@ -78,6 +78,7 @@ pub fn write(entry: &Entry<'_>) -> Result<(), Error> {
     let mut details = entry.details.clone();
     if let Some(object) = details.as_object_mut() {
         object.insert("database".into(), database()?.into());
+        object.insert("home".into(), home()?.into());
         object.insert("timeline".into(), crate::tree::timeline()?.into());
     }
     let args: Vec<DatumWithOid<'_>> = vec![
@@ -115,6 +116,17 @@ fn swallowed() -> Error {
 pub fn last_segment(entry: &str) -> String {
     format!(
         "CASE WHEN {entry}.details ->> 'last_segment' ~ '^[0-9]{{1,10}}$' THEN ({entry}.details ->> 'last_segment')::int8 END"
+    )
+}
+
+/// SQL for: does an entry under this name, on the end of a protection, stand where it could? Behind no entry of its chain that
+/// begins a segment which it does not know.
+pub fn in_order(entry: &str) -> String {
+    format!(
+        "NOT EXISTS (SELECT FROM notary.journal AS begun WHERE begun.log = {entry}.log AND begun.action = 'protect'
+             AND begun.notary_chain = {entry}.notary_chain AND begun.notary_seq < {entry}.notary_seq
+             AND begun.segment > {})",
+        last_segment(entry)
     )
 }
 
@@ -164,6 +176,13 @@ impl Drop for Writing {
     fn drop(&mut self) {
         WRITING.set(false);
     }
+}
+
+/// What tells this database from every copy of it, also from one that was restored in its place: the database, and the OID of
+/// the extension, which no dump brings along.
+pub fn home() -> Result<String, Error> {
+    let extension = catalog_scan::extension(c"pg_notary").map_or(0, pg_sys::Oid::to_u32);
+    Ok(format!("{}/{extension}", database()?))
 }
 
 /// What tells this database from a restored copy of it: the cluster's system identifier and the database's OID. Neither

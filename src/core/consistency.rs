@@ -15,6 +15,7 @@ use std::str::FromStr;
 
 use crate::Digest;
 use crate::merkle::{self, MAX_CONSISTENCY, ProofError};
+use crate::note::EMPTY_LAST_LINE;
 use crate::seal::{Seal, SealError, Standing, Trust};
 use crate::text::{base64_digest, base64_encode};
 
@@ -36,6 +37,8 @@ pub struct Consistent<'k> {
 pub enum ConsistencyError {
     /// Not a hash in base64 on this line.
     BadHash(usize),
+    /// The last line is empty, as psql leaves it.
+    EmptyLastLine(usize),
     /// More than 64 hashes.
     TooManyHashes,
     /// The last line does not end in a newline.
@@ -91,7 +94,12 @@ impl FromStr for ConsistencyProof {
             if hashes.len() == MAX_CONSISTENCY {
                 return Err(ConsistencyError::TooManyHashes);
             }
-            hashes.push(base64_digest(line).ok_or(ConsistencyError::BadHash(number))?);
+            let is_last = || lines.matches('\n').count() + 1 == number;
+            let wrong = || match line {
+                "" if is_last() => ConsistencyError::EmptyLastLine(number),
+                _ => ConsistencyError::BadHash(number),
+            };
+            hashes.push(base64_digest(line).ok_or_else(wrong)?);
         }
         Ok(Self(hashes))
     }
@@ -107,6 +115,7 @@ impl fmt::Display for ConsistencyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BadHash(line) => write!(f, "line {line}: not a hash in base64"),
+            Self::EmptyLastLine(line) => write!(f, "line {line}: {EMPTY_LAST_LINE}"),
             Self::TooManyHashes => write!(f, "proof has more than {MAX_CONSISTENCY} hashes"),
             Self::NoFinalNewline => f.write_str("the last line does not end in a newline"),
             Self::OldSeal(error) => write!(f, "in the older seal: {error}"),
@@ -203,8 +212,8 @@ mod tests {
         assert_eq!(parse(&line.repeat(64)).map(|proof| proof.0.len()), Ok(64));
         assert_eq!(parse(&line.repeat(65)), Err(ConsistencyError::TooManyHashes));
         assert_eq!(parse(line.trim_end()), Err(ConsistencyError::NoFinalNewline));
-        assert_eq!(parse("\n"), Err(ConsistencyError::BadHash(1)));
-        assert_eq!(parse(&format!("{line}\n")), Err(ConsistencyError::BadHash(2)));
+        assert_eq!(parse("\n"), Err(ConsistencyError::EmptyLastLine(1)));
+        assert_eq!(parse(&format!("{line}\n")), Err(ConsistencyError::EmptyLastLine(2)));
         assert_eq!(parse(&format!("{line}\n{line}")), Err(ConsistencyError::BadHash(2)));
         assert_eq!(parse(&line.replace('\n', "\r\n")), Err(ConsistencyError::BadHash(1)));
         assert_eq!(parse(&format!(" {line}")), Err(ConsistencyError::BadHash(1)));

@@ -225,6 +225,16 @@ pub fn may_select(relid: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// May the current user SELECT every column of the relation, by rights on it or on each of them?
+pub fn may_select_every_column(relid: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    let of_columns = || unsafe {
+        let all = pg_sys::AclMaskHow::ACLMASK_ALL;
+        pg_sys::pg_attribute_aclcheck_all(relid, pg_sys::GetUserId(), pg_sys::ACL_SELECT as pg_sys::AclMode, all)
+    };
+    may_select(relid) || of_columns() == pg_sys::AclResult::ACLCHECK_OK
+}
+
 /// The database's encoding is UTF8?
 pub fn database_is_utf8() -> bool {
     // SAFETY: reads backend state.

@@ -8,6 +8,7 @@ use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{rewrite, spi};
+use crate::tree::{Tree, store};
 use notary_core::digest::Digest;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -81,6 +82,7 @@ pub fn left(log: LogId, leaves: &[pg_sys::Oid]) -> Result<Vec<String>, Error> {
     let known = remembered("log = $1::pg_catalog.uuid", &[log.to_string().into()])?;
     let gone = known.iter().filter(|known| !rels.iter().any(|rel| known.is_of(rel)));
     let mut names: Vec<_> = gone.map(|known| spi::quote_qualified(&known.schema, &known.table)).collect();
+    names.sort_unstable();
     names.dedup();
     Ok(names)
 }
@@ -287,10 +289,32 @@ pub fn state_of(
     let ends: Vec<_> = ends.into_iter().map(|((segment, chain), last)| json!([segment, chain, last])).collect();
     let mut parts = damage.chunks(CHANGES_PER_ENTRY);
     let first = parts.next().unwrap_or_default();
-    let mut states =
-        vec![json!({ "findings": damage.len(), "found": first, "chain_ends": ends, "last_segment": last_segment })];
+    let sealed = log.map_or(Ok(Vec::new()), sealed_ends)?;
+    let mut states = vec![json!({
+        "findings": damage.len(),
+        "found": first,
+        "chain_ends": ends,
+        "sealed_ends": sealed,
+        "last_segment": last_segment,
+    })];
     states.extend(parts.map(|more| json!({ "found": more, "last_segment": last_segment })));
     Ok(states)
+}
+
+/// How far each chain is sealed; nothing where what is remembered of the tree is damaged, which verification says.
+fn sealed_ends(log: LogId) -> Result<Vec<Value>, Error> {
+    let ranges = Tree::newest(log).and_then(|tree| match tree {
+        Some(tree) => store::last_ranges(&tree, tree.size),
+        None => Ok(Vec::new()),
+    });
+    match ranges {
+        Ok(ranges) => {
+            let of_chains = ranges.iter().filter(|range| range.chain > 0);
+            Ok(of_chains.map(|range| json!([range.segment, range.chain, range.last_seq])).collect())
+        }
+        Err(Error::Remembered { .. }) => Ok(Vec::new()),
+        Err(other) => Err(other),
+    }
 }
 
 /// The same as `chain_ends`, and 0 for the first chain of a segment without entries: that there were none is to be noted
@@ -342,19 +366,52 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
     let before: Vec<_> = before.into_iter().flatten().map(|json| json.0).collect();
     let found = before.iter().filter_map(|details| details["found"].as_array());
     let known: HashSet<String> = found.flatten().map(ToString::to_string).collect();
-    let (mut changes, stay): (Vec<_>, Vec<_>) = damage(relid)?
+    let (sealed, damage): (Vec<_>, Vec<_>) = damage(relid)?.into_iter().partition(is_of_seals);
+    let (mut changes, stay): (Vec<_>, Vec<_>) = damage
         .into_iter()
         .filter(|d| !known.contains(&d.to_string()))
-        // Seals show the same changes once more, until the journal tells of them.
-        .filter(|d| d["problem"] != "tail_cut" && d["problem"] != "rewritten")
         // What no hash pins down could become anything later, and be excused as this.
         .partition(|d| !d["chain"].is_null() && (!d["found"].is_null() || d["problem"] == "missing"));
     if !stay.is_empty() {
         pgrx::warning!("{} finding(s) cannot be told from later ones and stay findings", stay.len());
     }
     let ends = before.iter().map(|details| &details["chain_ends"]).find(|ends| ends.is_array());
+    let before_of_seals = before.iter().filter_map(|details| details["found"].as_array()).flatten();
+    changes.extend(differing(&sealed, before_of_seals.filter(|d| is_of_seals(d))));
     changes.extend(cut_ends(relid, &past(relid, log)?, ends.unwrap_or(&Value::Null))?);
     Ok(changes)
+}
+
+/// Is this something that only a seal shows?
+fn is_of_seals(found: &Value) -> bool {
+    found["problem"] == "tail_cut" || found["problem"] == "rewritten"
+}
+
+/// Sealed entries that cannot be compared with their seals any more, less those of which that was found before: what was not
+/// lawful then does not become so.
+fn differing<'a>(now: &[Value], before: impl Iterator<Item = &'a Value>) -> Vec<Value> {
+    let place =
+        |d: &Value| Some(((d["segment"].as_u64()?, d["chain"].as_i64()?), d["seq"].as_i64()?, d["to_seq"].as_i64()?));
+    let mut known: BTreeMap<_, Vec<(i64, i64)>> = BTreeMap::new();
+    for (chain, from, to) in before.filter_map(place) {
+        known.entry(chain).or_default().push((from, to));
+    }
+    known.values_mut().for_each(|all| all.sort_unstable());
+    let mut differing = Vec::new();
+    for ((segment, chain), from, to) in now.iter().filter_map(place) {
+        let mut next = from;
+        let of_chain = known.get(&(segment, chain)).map_or(&[][..], Vec::as_slice);
+        for (known_from, known_to) in of_chain.iter().copied().chain([(to + 1, to + 1)]) {
+            if known_from > next && next <= to {
+                let until = to.min(known_from - 1);
+                differing.push(json!({
+                    "differs": true, "segment": segment, "chain": chain, "seq": next, "to_seq": until
+                }));
+            }
+            next = next.max(known_to.saturating_add(1));
+        }
+    }
+    differing
 }
 
 /// What is missing at the ends of the chains of a table's older segments, by the ends that the journal recorded.

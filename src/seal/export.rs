@@ -11,6 +11,7 @@ use crate::pg::relation::Rel;
 use crate::tree::Tree;
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, signed};
+use notary_core::Digest;
 use pgrx::iter::SetOfIterator;
 use pgrx::{pg_extern, pg_sys};
 use std::collections::VecDeque;
@@ -99,6 +100,12 @@ impl Lines {
         let table = segments.open(range.segment)?;
         let mut full = None;
         let read = table.lines(range.chain, first, last, |line| {
+            if line.hash != Some(Digest::of(line.bytes)) {
+                return Err(format!(
+                    "chain {}, seq {} does not hold what its hash says any more: changed, or read by other columns",
+                    line.place.chain, line.place.seq
+                ));
+            }
             let text = std::str::from_utf8(line.bytes).map_err(|_| "a line is not UTF-8".to_owned())?;
             *bytes += text.len();
             self.batch.push_back(text.to_owned());

@@ -11,10 +11,13 @@ use crate::pg::index::{ChainIndex, Last, chain_index};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{context, spi};
+use crate::tree::ended::Ended;
+use crate::tree::nodes::{NoNode, Nodes};
 use crate::tree::segments::Segments;
-use crate::tree::store::{self, Range};
+use crate::tree::store::{self, Range, StoredSeal};
 use crate::tree::{Tree, timeline};
 use notary_core::Digest;
+use notary_core::merkle;
 use pgrx::pg_sys;
 use std::collections::BTreeMap;
 
@@ -28,52 +31,61 @@ pub fn grow(rel: &Rel, segments: &Segments) -> Result<(), Error> {
                 format!(
                     "It was sealed last in the database {} on timeline {}, and this is {} on timeline {}: a restored copy, \
                      or a server after a failover.",
-                    tree.database,
+                    tree.home,
                     tree.timeline,
-                    journal::database()?,
+                    journal::home()?,
                     timeline()?
                 ),
             ));
         }
         None => first_tree(rel, segments)?,
     };
-    let sealed = store::newest_seal(&tree)?.map_or(0, |seal| seal.size);
-    store::drop_ranges(&tree, sealed)?;
-    let ranges = plan(rel, segments, &tree, sealed)?;
+    let last = store::newest_seal(&tree)?;
+    store::drop_ranges(&tree, last.as_ref().map_or(0, |seal| seal.size))?;
+    let ranges = plan(rel, segments, &tree, last.as_ref())?;
     store::put_ranges(&tree, &ranges)
 }
 
 /// The tree of a log that was never sealed in this database. It may have been elsewhere, so that it is begun only where
 /// the log's first segment began.
 fn first_tree(rel: &Rel, segments: &Segments) -> Result<Tree, Error> {
-    let first = segments.headers().next().map_or(0, |header| header.segment);
-    let sql = "SELECT FROM notary.journal WHERE log = $1 AND segment = $2 AND action = 'protect'
-               AND details ->> 'database' = $3 AND (details ->> 'timeline')::int8 = $4";
-    let (database, timeline) = (journal::database()?, timeline()?);
-    let log = pgrx::Uuid::from_bytes(*segments.log.as_bytes());
-    let args = [log.into(), i64::from(first).into(), database.as_str().into(), timeline.into()];
-    let began_here = journal::exists()? && !context::as_superuser(|| spi::rows(sql, &args, |_| Ok(())))?.is_empty();
-    if !began_here {
+    if !began_here(segments)? {
         return Err(not_at_home(
             rel,
             "It was not protected first in this database and on this timeline, so that it may have been sealed elsewhere."
                 .into(),
         ));
     }
-    let tree = Tree { log: segments.log, incarnation: 1, origin: first_origin(segments)?, database, timeline, size: 0 };
+    let (home, timeline) = (journal::home()?, timeline()?);
+    let tree = Tree { log: segments.log, incarnation: 1, origin: first_origin(segments)?, home, timeline, size: 0 };
     store::put_tree(&tree)?;
     Ok(tree)
 }
 
-fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<Range>, Error> {
-    let known: BTreeMap<(u32, u32), u64> =
-        store::last_ranges(tree, sealed)?.into_iter().map(|r| ((r.segment, r.chain), r.last_seq)).collect();
+/// Was the log protected first in this very database, and on this timeline?
+pub fn began_here(segments: &Segments) -> Result<bool, Error> {
+    let first = segments.headers().next().map_or(0, |header| header.segment);
+    let sql = "SELECT FROM notary.journal WHERE log = $1 AND segment = $2 AND action = 'protect'
+               AND details ->> 'home' = $3 AND (details ->> 'timeline')::int8 = $4";
+    let (home, timeline) = (journal::home()?, timeline()?);
+    let log = pgrx::Uuid::from_bytes(*segments.log.as_bytes());
+    let args = [log.into(), i64::from(first).into(), home.as_str().into(), timeline.into()];
+    Ok(journal::exists()? && !context::as_superuser(|| spi::rows(sql, &args, |_| Ok(())))?.is_empty())
+}
+
+fn plan(rel: &Rel, segments: &Segments, tree: &Tree, last: Option<&StoredSeal>) -> Result<Vec<Range>, Error> {
+    let sealed = last.map_or(0, |seal| seal.size);
+    let known: BTreeMap<(u32, u32), Range> =
+        store::last_ranges(tree, sealed)?.into_iter().map(|r| ((r.segment, r.chain), r)).collect();
+    let ended = Ended::of(segments.log)?;
+    // Once for each beginning of protection, not every hour.
+    let is_first = segments.headers().last().is_some_and(|newest| !known.contains_key(&(newest.segment, 0)));
     let mut heads = BTreeMap::new();
     for segment in segments.headers() {
         heads.insert((segment.segment, 0), 0);
     }
-    if let Some(gap) = (1..).zip(segments.headers()).find(|(number, header)| *number != header.segment) {
-        return Err(damaged(rel, "was not sealed", format!("the header of segment {} is nowhere to be found", gap.0)));
+    if let Some(gap) = segments.gap() {
+        return Err(damaged(rel, "was not sealed", format!("the header of segment {gap} is nowhere to be found")));
     }
     for table in segments.tables().into_keys() {
         heads_of(table.into(), segments, &mut heads).map_err(|why| damaged(rel, "was not sealed", why))?;
@@ -82,13 +94,21 @@ fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<
     let mut ranges = Vec::new();
     for ((segment, chain), last_seq) in heads {
         let first_seq = match known.get(&(segment, chain)) {
-            Some(sealed_seq) if *sealed_seq >= last_seq => continue,
-            Some(sealed_seq) => sealed_seq + 1,
+            Some(sealed) if sealed.last_seq >= last_seq => continue,
+            Some(sealed) => sealed.last_seq + 1,
             None => u64::from(chain > 0),
         };
         let last_seq = match segments.is_current(segment) || chain == 0 {
             true => last_seq,
-            false => whole_until(segments, segment, chain, (first_seq, last_seq)),
+            // Behind the end that the journal noted nothing came lawfully.
+            false => {
+                let last_seq = ended.end(segment, chain).map_or(last_seq, |end| last_seq.min(end));
+                let before = match (known.get(&(segment, chain)), last) {
+                    (Some(range), Some(seal)) => proved_end(tree, segments, range, seal)?,
+                    _ => segments.header(segment).map(notary_core::header::Header::hash),
+                };
+                whole_until(segments, (segment, chain), (first_seq, last_seq), before, is_first)
+            }
         };
         if last_seq < first_seq {
             continue;
@@ -101,17 +121,20 @@ fn plan(rel: &Rel, segments: &Segments, tree: &Tree, sealed: u64) -> Result<Vec<
 }
 
 /// How far the entries of a segment that ended are whole, from the first of `range`. What was changed or went while it was
-/// not protected ends its chain: nothing follows there, and a seal holds what comes before. Said, and left out.
-fn whole_until(segments: &Segments, segment: u32, chain: u32, range: (u64, u64)) -> u64 {
-    let (first, last) = range;
+/// not protected ends its chain: nothing follows there, and a seal holds what comes before. Left out, and said the first time.
+///
+/// `prev`: the hash of what comes before the first; None where that is not what was sealed.
+fn whole_until(
+    segments: &Segments,
+    (segment, chain): (u32, u32),
+    (first, last): (u64, u64),
+    mut prev: Option<Digest>,
+    say: bool,
+) -> u64 {
     let mut whole = first - 1;
-    let mut prev = match first {
-        1 => segments.header(segment).map(notary_core::header::Header::hash),
-        _ => {
-            let before = Range { first_leaf: 0, segment, chain, first_seq: first - 1, last_seq: first - 1 };
-            segments.hashes(&before, 0, 1).ok().and_then(|hashes| hashes.first().copied())
-        }
-    };
+    if last < first {
+        return whole;
+    }
     let read = segments.open(segment).and_then(|table| {
         table.lines(chain, first, last, |line| {
             let hash = Digest::of(line.bytes);
@@ -122,13 +145,26 @@ fn whole_until(segments: &Segments, segment: u32, chain: u32, range: (u64, u64))
             Ok(())
         })
     });
-    if read.is_err() {
-        pgrx::notice!(
+    if read.is_err() && say {
+        pgrx::warning!(
             "segment {segment}, chain {chain}: entries from {} on are in no seal, since they were changed or are gone",
             whole + 1
         );
     }
     whole
+}
+
+/// The hash of the last sealed entry of a chain, if it is in the tree that was sealed.
+fn proved_end(tree: &Tree, segments: &Segments, end: &Range, seal: &StoredSeal) -> Result<Option<Digest>, Error> {
+    let leaf = end.last_leaf();
+    let Some(hash) = segments.hashes(end, leaf, leaf + 1).ok().and_then(|hashes| hashes.first().copied()) else {
+        return Ok(None);
+    };
+    match Nodes::of(tree, segments, seal.size).path(&merkle::leaf(&hash), leaf, &seal.root) {
+        Ok(path) => Ok(path.map(|_| hash)),
+        Err(NoNode::Damage(_)) => Ok(None),
+        Err(NoNode::Failed(why)) => Err(why),
+    }
 }
 
 /// The last committed entry of each chain of a table.

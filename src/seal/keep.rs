@@ -25,21 +25,31 @@ fn keep(log: pg_sys::Oid) -> Result<(), Error> {
     let functions = access::trigger_functions()?;
     let rel = Rel::open(log, pg_sys::AccessShareLock);
     let Ok(segments) = Segments::of(&rel, &functions) else { return Ok(()) };
+    match keep_of(&segments) {
+        // What somebody changed in the extension's tables: verification says so, and nothing can be kept.
+        Err(Error::Remembered { .. }) => Ok(()),
+        other => other,
+    }
+}
+
+fn keep_of(segments: &Segments) -> Result<(), Error> {
     let Some(tree) = Tree::newest(segments.log)? else { return Ok(()) };
     let Some(seal) = store::newest_seal(&tree)? else { return Ok(()) };
-    let kept = store::kept_tiles(&tree)?;
-    let nodes = Nodes::of(&tree, &segments, seal.size);
+    let complete = store::kept_tiles(&tree)?;
     for tile in 0..seal.size.div_ceil(TILE) {
         let from = tile * TILE;
         context::check_for_interrupts();
         let to = seal.size.min(from + TILE);
-        if kept.get(&from).is_some_and(|count| *count >= to - from) {
+        if complete.get(&from).is_some_and(|count| *count >= to - from) {
             continue;
         }
-        let leaves = nodes.leaves_of_rows(from, to).map(|leaves| leaves.into_iter().collect::<Option<Vec<_>>>());
+        // What was kept before is what was sealed, whatever its rows have come to since; the rest is as rows have it.
+        let kept = store::subtrees(&tree, 0, from, to - from)?;
+        let Ok(rows) = Nodes::of(&tree, segments, seal.size).leaves_of_rows(from, to) else { continue };
+        let leaves: Option<Vec<_>> = kept.into_iter().zip(rows).map(|(kept, row)| kept.or(row)).collect();
         // What is not what was sealed is not kept: it stays a finding.
-        if let Ok(Some(leaves)) = leaves
-            && is_sealed(&tree, &segments, &seal, from, &leaves)?
+        if let Some(leaves) = leaves
+            && is_sealed(&tree, segments, &seal, from, &leaves)?
         {
             store::put_subtrees(&tree, 0, from, &leaves)?;
         }
@@ -47,18 +57,21 @@ fn keep(log: pg_sys::Oid) -> Result<(), Error> {
     Ok(())
 }
 
-/// Are these the leaves that were sealed? A full tile by its remembered hash, the last one by the seal's root.
+/// Are exactly these the leaves that were sealed? Those of a full tile by its remembered hash, those of the last one by the
+/// seal's root.
 fn is_sealed(tree: &Tree, segments: &Segments, seal: &StoredSeal, from: u64, leaves: &[Digest]) -> Result<bool, Error> {
-    if leaves.len() as u64 == TILE {
-        let mut subtree = Frontier::new();
-        for leaf in leaves {
-            if subtree.append(*leaf).is_err() {
-                return Ok(false);
-            }
-        }
-        return Ok(store::subtrees(tree, 1, from / TILE, 1)?.first() == Some(&Some(subtree.root())));
-    }
+    let is_full = leaves.len() as u64 == TILE;
     let mut nodes = Nodes::of(tree, segments, seal.size);
-    let source = |node: Node| nodes.get(node);
-    Ok(Frontier::load(seal.size, source).is_ok_and(|frontier| frontier.root() == seal.root))
+    // Before the last tile all are full, so that no leaf is looked up.
+    let before = if is_full { Ok(Frontier::new()) } else { Frontier::load(from, |node: Node| nodes.get(node)) };
+    let Ok(mut grown) = before else { return Ok(false) };
+    for leaf in leaves {
+        if grown.append(*leaf).is_err() {
+            return Ok(false);
+        }
+    }
+    if is_full {
+        return Ok(store::subtrees(tree, 1, from / TILE, 1)?.first() == Some(&Some(grown.root())));
+    }
+    Ok(grown.root() == seal.root)
 }

@@ -50,6 +50,11 @@ impl LogKeys {
         std::iter::once(&self.current).chain(&self.previous).collect()
     }
 
+    /// Did the key that signs now sign this seal?
+    pub fn has_signed(&self, seal: &Seal) -> bool {
+        seal.note().is_some() && is_signed_by(seal, &[&self.current]).is_ok()
+    }
+
     /// The keys to sign the seal after this one with: both where the secret was changed since.
     pub fn to_sign_after(&self, last: Option<&Seal>) -> Result<Vec<&SigningKey>, Error> {
         let Some(last) = last.filter(|last| last.note().is_some()) else { return Ok(vec![&self.current]) };
@@ -76,7 +81,7 @@ fn other_key(why: &SealError) -> Error {
         detail: format!("Checked by the keys of the file that notary.signing_key_file names: {why}."),
         hint:
             "Use the key file that it was signed with. To change the secret, keep the old one as the new file's second \
-               line: see the documentation on rotation."
+               line. If it is lost for good, give the newest seal to notary.resume: sealing begins anew under another name."
                 .into(),
     }
 }
@@ -124,6 +129,10 @@ fn read_file() -> Result<Option<(Secret, Option<Secret>)>, Error> {
 /// Is a key file configured, though this session has none? Before the library is loaded anybody may give any setting a value
 /// of his; when it is loaded PostgreSQL takes that away, and with it what the server's files say.
 fn is_configured() -> Result<bool, Error> {
+    // The command line that the server was started with.
+    if std::fs::read_to_string("postmaster.opts").is_ok_and(|line| line.contains("notary.signing_key_file=")) {
+        return Ok(true);
+    }
     let sql = "SELECT FROM pg_catalog.pg_file_settings WHERE name = 'notary.signing_key_file' AND setting <> ''
                UNION ALL SELECT FROM pg_catalog.pg_db_role_setting AS s, pg_catalog.unnest(s.setconfig) AS line
                WHERE s.setdatabase IN (0, (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()))

@@ -20,8 +20,19 @@ use pgrx::{pg_extern, pg_sys};
 /// `notary.proof(segment, chain, seq, size)`: with the caller's rights and row-level security.
 #[pg_extern(sql = false)]
 fn proof(segment: Option<pg_sys::Oid>, chain: Option<i32>, seq: Option<i64>, size: Option<i64>) -> Option<String> {
-    let (segment, chain, seq) = (segment?, chain?, seq?);
+    let (Some(segment), Some(chain), Some(seq)) = (segment, chain, seq) else {
+        missing("segment, chain and seq", "SELECT notary.proof(tableoid, notary_chain, notary_seq) FROM the_log")
+            .raise()
+    };
     Some(proof_of(segment, chain, seq, size).or_raise())
+}
+
+fn missing(arguments: &str, hint: &str) -> Error {
+    Error::BadArgument {
+        message: format!("{arguments} must not be NULL"),
+        detail: "Without them nothing is proved.".into(),
+        hint: format!("{hint}."),
+    }
 }
 
 fn proof_of(segment: pg_sys::Oid, chain: i32, seq: i64, size: Option<i64>) -> Result<String, Error> {
@@ -30,6 +41,7 @@ fn proof_of(segment: pg_sys::Oid, chain: i32, seq: i64, size: Option<i64>) -> Re
     if !log::is_log(&rel, &functions) {
         return Err(Error::NotALog { table: rel.qualified() });
     }
+    access::has_rows(&rel)?;
     let no_entry = || Error::NoEntry { table: rel.qualified(), chain, seq };
     access::visible_to_caller(&rel, chain, seq)?.ok_or_else(no_entry)?;
     let root = Rel::open(log::root(&rel), pg_sys::AccessShareLock);
@@ -40,7 +52,8 @@ fn proof_of(segment: pg_sys::Oid, chain: i32, seq: i64, size: Option<i64>) -> Re
     let refuse = |why: String| damaged(&root, "this entry cannot be proved", why);
     let table = segments.open_table(segment).map_err(refuse)?;
     let number = table.headers.of_chain(numbers.0).map(|(header, _)| header.segment).ok_or_else(no_entry)?;
-    let not_sealed = || Error::NotSealed { table: rel.qualified(), chain, seq, size: seal.size };
+    let left_out = !segments.is_current(number);
+    let not_sealed = || Error::NotSealed { table: rel.qualified(), chain, seq, size: seal.size, left_out };
     let range = store::range_of(&tree, number, numbers.0, numbers.1)?.ok_or_else(not_sealed)?;
     let index = range.first_leaf + (numbers.1 - range.first_seq);
     if index >= seal.size {
@@ -70,14 +83,21 @@ fn seal_of(rel: &Rel, tree: &Tree, size: Option<i64>) -> Result<StoredSeal, Erro
     found.ok_or_else(|| Error::BadArgument {
         message: format!("{} has no seal of size {size}", rel.qualified()),
         detail: format!("Its seals are those of {}.", tree.origin),
-        hint: "SELECT size FROM notary.seals shows the sizes.".into(),
+        hint: format!(
+            "SELECT size FROM notary.seals WHERE log = '{}'::regclass AND incarnation = {} shows the sizes.",
+            rel.qualified().replace('\'', "''"),
+            tree.incarnation
+        ),
     })
 }
 
 /// `notary.consistency_proof(log, old_size, new_size)`.
 #[pg_extern(sql = false)]
 fn consistency_proof(log: Option<pg_sys::Oid>, old_size: Option<i64>, new_size: Option<i64>) -> Option<String> {
-    Some(consistency_of(log?, old_size?, new_size).or_raise())
+    let (Some(log), Some(old_size)) = (log, old_size) else {
+        missing("log and old_size", "SELECT notary.consistency_proof('the_log', 1000)").raise()
+    };
+    Some(consistency_of(log, old_size, new_size).or_raise())
 }
 
 fn consistency_of(log: pg_sys::Oid, old_size: i64, new_size: Option<i64>) -> Result<String, Error> {

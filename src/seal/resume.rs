@@ -5,7 +5,7 @@
 
 use super::keys::{LogKeys, is_signed_by};
 use super::sign::Grown;
-use super::{first_origin, new_origin};
+use super::{first_origin, grow, new_origin};
 use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::journal::{self, Action, Entry};
@@ -13,6 +13,7 @@ use crate::pg::relation::Rel;
 use crate::pg::{context, lock, spi};
 use crate::tree::segments::Segments;
 use crate::tree::{self, Tree, store, timeline};
+use notary_core::key::VerifierKey;
 use notary_core::origin::Origin;
 use notary_core::seal::Seal;
 use pgrx::{pg_extern, pg_sys};
@@ -39,26 +40,33 @@ fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, 
     let segments = Segments::of(&rel, &functions)?;
     let published = note.map(|note| read(note, &segments)).transpose()?;
     let known = Tree::newest(log)?;
-    if let Some(tree) = known.as_ref()
-        && tree.is_at_home()?
-    {
+    if let Some(gap) = segments.gap() {
         return Err(Error::NotSealable {
-            message: format!("{} can be sealed: there is nothing to resume", rel.qualified()),
-            detail: format!("It is sealed as {}, here and on this timeline.", tree.origin),
-            hint: "CALL notary.seal(log).".into(),
+            message: format!("{} cannot be sealed", rel.qualified()),
+            detail: format!("The header of segment {gap} is nowhere to be found: its table left the log."),
+            hint: "notary.journal has it: restore that table together with the log.".into(),
         });
     }
-    if let Some(tree) = &known {
-        sealed_next_door(&rel, tree)?;
-    }
-    if let Some(published) = &published {
-        check_signature(published, known.as_ref())?;
-    }
-    let verdict = compare(&rel, &segments, known.as_ref(), published.as_ref())?;
-    let (database, timeline) = (journal::database()?, timeline()?);
+    let is_at_home = match &known {
+        Some(tree) => tree.is_at_home()?,
+        None => grow::began_here(&segments)?,
+    };
+    let verdict = if is_at_home {
+        secret_lost(&rel, &segments, known.as_ref(), published.as_ref())?
+    } else {
+        if let Some(tree) = &known {
+            sealed_next_door(&rel, tree)?;
+        }
+        let signers = match &published {
+            Some(published) => check_signature(published, known.as_ref())?,
+            None => Vec::new(),
+        };
+        compare(&rel, &segments, known.as_ref(), published.as_ref(), &signers)?
+    };
+    let (home, timeline) = (journal::home()?, timeline()?);
     let incarnation = verdict.origin.incarnation();
     // The size of one that goes on is stored already, and stays.
-    let tree = Tree { log, incarnation, origin: verdict.origin, database, timeline, size: 0 };
+    let tree = Tree { log, incarnation, origin: verdict.origin, home, timeline, size: 0 };
     store::put_tree(&tree)?;
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     let checkpoint = published.as_ref().map(Seal::checkpoint);
@@ -80,6 +88,9 @@ fn resume_log(relid: Option<pg_sys::Oid>, note: Option<&str>) -> Result<Origin, 
     })?;
     let what = if verdict.goes_on { "goes on as" } else { "is sealed from its first line again, as" };
     pgrx::notice!("{name} {what} {}: {}", tree.origin, verdict.why);
+    if verdict.is_own_newest {
+        pgrx::warning!("the note is the newest that this database itself holds: was nothing newer published?");
+    }
     Ok(tree.origin)
 }
 
@@ -91,18 +102,68 @@ struct Verdict {
     goes_on: bool,
     /// In words.
     why: String,
+    /// The note that was given is the newest that this database holds itself.
+    is_own_newest: bool,
 }
 
-fn compare(rel: &Rel, segments: &Segments, known: Option<&Tree>, published: Option<&Seal>) -> Result<Verdict, Error> {
-    let verdict = |origin: Origin, goes_on: bool, why: &str| Ok(Verdict { origin, goes_on, why: why.to_owned() });
+/// On the server where it is sealed a log needs no resuming, unless the secret that signed it last is lost: whoever gives
+/// that very seal goes on under another name.
+fn secret_lost(
+    rel: &Rel,
+    segments: &Segments,
+    known: Option<&Tree>,
+    published: Option<&Seal>,
+) -> Result<Verdict, Error> {
+    let not_needed = |why: String| Error::NotSealable {
+        message: format!("{} can be sealed: there is nothing to resume", rel.qualified()),
+        detail: why,
+        hint: "CALL notary.seal(log).".into(),
+    };
+    let Some(tree) = known else { return Err(not_needed("It began here and on this timeline.".into())) };
+    let here = || not_needed(format!("It is sealed as {}, here and on this timeline.", tree.origin));
+    let newest = store::newest_seal(tree)?.ok_or_else(here)?;
+    let seal = newest.read(tree).map_err(|_| here())?;
+    let keys = LogKeys::of(&tree.origin)?.ok_or_else(here)?;
+    if seal.note().is_none() || keys.to_sign_after(Some(&seal)).is_ok() {
+        return Err(here());
+    }
+    if published.is_none_or(|published| published.to_string() != newest.note) {
+        return Err(Error::BadArgument {
+            message: "the note is not the newest seal of this log".into(),
+            detail: "The key file does not hold the secret that signed it. If that is lost, sealing begins anew under another \
+                     name, for whoever gives the newest seal."
+                .into(),
+            hint: "Give the note of the largest size of this log in notary.seals, unchanged, with its last newline.".into(),
+        });
+    }
+    Ok(Verdict {
+        origin: after(segments, &tree.origin)?,
+        goes_on: false,
+        why: "the secret that signed its newest seal is not in the key file".into(),
+        is_own_newest: false,
+    })
+}
+
+fn compare(
+    rel: &Rel,
+    segments: &Segments,
+    known: Option<&Tree>,
+    published: Option<&Seal>,
+    signers: &[VerifierKey],
+) -> Result<Verdict, Error> {
+    let verdict = |origin: Origin, goes_on: bool, why: &str| {
+        Ok(Verdict { origin, goes_on, why: why.to_owned(), is_own_newest: false })
+    };
+    // What was copied may live on elsewhere and be sealed there from its first line: this one never has that name.
+    let never = "no seal of it was ever published, and its original may yet be sealed under the first name";
     let (tree, published) = match (known, published) {
-        (None, None) => return verdict(first_origin(segments)?, true, "no seal of it was ever published"),
+        (None, None) => return verdict(after(segments, &first_origin(segments)?)?, false, never),
         (None, Some(seal)) => {
             let origin = after(segments, seal.checkpoint().origin())?;
             return verdict(origin, false, "this database does not know the tree that was published");
         }
         (Some(tree), None) => match store::newest_seal(tree)? {
-            None => return verdict(tree.origin.clone(), true, "no seal of it was ever published"),
+            None => return verdict(after(segments, &tree.origin)?, false, never),
             Some(seal) => {
                 return Err(Error::BadArgument {
                     message: format!("{} was sealed: a note is needed", rel.qualified()),
@@ -141,12 +202,15 @@ fn compare(rel: &Rel, segments: &Segments, known: Option<&Tree>, published: Opti
         Some(grown) if grown.frontier.size() == checkpoint.size() && grown.frontier.root() == *checkpoint.root() => {
             if last.as_ref().is_none_or(|last| last.size < checkpoint.size()) {
                 grown.store()?;
-                let keys = published.note().map_or_else(Vec::new, |note| {
-                    note.signatures().iter().map(|signature| signature.name.clone()).collect()
-                });
+                let keys = signers.iter().map(ToString::to_string).collect();
                 store::put_seal(tree, &grown.frontier, &published.to_string(), keys)?;
             }
-            verdict(tree.origin.clone(), true, "the log holds all that was published")
+            Ok(Verdict {
+                origin: tree.origin.clone(),
+                goes_on: true,
+                why: "the log holds all that was published".into(),
+                is_own_newest: last.is_some_and(|last| last.size == checkpoint.size()),
+            })
         }
         _ => verdict(after(segments, &tree.origin)?, false, "the log does not hold all that was published"),
     }
@@ -166,15 +230,15 @@ fn read(note: &str, segments: &Segments) -> Result<Seal, Error> {
     if log == segments.log { Ok(seal) } else { Err(tree::no_note(format!("It is of the log {log}."))) }
 }
 
-/// A note counts only if this server's secret signed it, unless nothing here was ever signed: otherwise anybody's could
+/// The keys that signed a note. It counts only if this server's secret signed it, unless nothing here was ever signed: otherwise anybody's could
 /// choose a name.
-fn check_signature(published: &Seal, known: Option<&Tree>) -> Result<(), Error> {
+fn check_signature(published: &Seal, known: Option<&Tree>) -> Result<Vec<VerifierKey>, Error> {
     let keys = LogKeys::of(published.checkpoint().origin())?;
     if published.note().is_none() {
         let newest = known.map(store::newest_seal).transpose()?.flatten();
         let was_signed = newest.is_some_and(|seal| Seal::parse(seal.note.as_bytes()).is_ok_and(|s| s.note().is_some()));
         if !was_signed && keys.is_none() {
-            return Ok(());
+            return Ok(Vec::new());
         }
         return Err(Error::BadArgument {
             message: "the note is not signed".into(),
@@ -187,14 +251,14 @@ fn check_signature(published: &Seal, known: Option<&Tree>) -> Result<(), Error> 
         detail: "notary.signing_key_file is not set.".into(),
         hint: "Set it to the file that the note was signed with.".into(),
     })?;
-    is_signed_by(published, &keys.all()).map(|_| ())
+    is_signed_by(published, &keys.all())
 }
 
 /// A copy of a database beside the original must not sign under the original's name.
 fn sealed_next_door(rel: &Rel, tree: &Tree) -> Result<(), Error> {
     let sql = "SELECT d.datname::text FROM pg_catalog.pg_control_system() AS s, pg_catalog.pg_database AS d
-               WHERE $1 = s.system_identifier::text || '/' || d.oid::text AND d.datname <> pg_catalog.current_database()";
-    let args = [tree.database.as_str().into()];
+               WHERE pg_catalog.starts_with($1, s.system_identifier::text || '/' || d.oid::text || '/') AND d.datname <> pg_catalog.current_database()";
+    let args = [tree.home.as_str().into()];
     let names = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<String>(row, 1)))?;
     let Some(other) = names.into_iter().flatten().next() else { return Ok(()) };
     Err(Error::NotSealable {

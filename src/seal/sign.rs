@@ -37,7 +37,12 @@ pub fn sign(rel: &Rel, segments: &Segments) -> Result<String, Error> {
     };
     let mut grown = Grown::from(rel, segments, &tree, last.as_ref())?;
     grown.by(rel, u64::MAX).map_err(|why| damaged(rel, "was not sealed", why))?;
-    if let Some(last) = last.as_ref().filter(|last| last.size == grown.frontier.size()) {
+    let unchanged = last.as_ref().filter(|last| last.size == grown.frontier.size());
+    // With nothing new the last seal is given again; but with another secret it is signed by that too, so that every log
+    // that is sealed once has done with the old one.
+    if let (Some(last), Some(seal)) = (unchanged, &old)
+        && keys.as_ref().is_none_or(|keys| keys.has_signed(seal))
+    {
         return Ok(last.note.clone());
     }
     let (size, root) = (grown.frontier.size(), grown.frontier.root());
@@ -52,8 +57,13 @@ pub fn sign(rel: &Rel, segments: &Segments) -> Result<String, Error> {
         })?,
     };
     let note = seal.to_string();
-    grown.store()?;
-    store::put_seal(&tree, &grown.frontier, &note, signers.iter().map(|key| key.verifier().to_string()).collect())?;
+    let signed_by = signers.iter().map(|key| key.verifier().to_string()).collect();
+    if unchanged.is_some() {
+        store::put_note(&tree, size, &note, signed_by)?;
+    } else {
+        grown.store()?;
+        store::put_seal(&tree, &grown.frontier, &note, signed_by)?;
+    }
     notify(rel, &tree, size)?;
     Ok(note)
 }

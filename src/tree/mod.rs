@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `store` | the extension's tables: trees, ranges, subtrees, seals |
 //! | `segments` | the tables in which a log's lines are, and their rows |
+//! | `ended` | where chains ended with their segments, and how far they were sealed |
 //! | `nodes` | the hash of any subtree, from what is stored and from the rows |
 //!
 //! Invariants:
@@ -11,6 +12,7 @@
 //! * Leaves are the hashes that rows hold. Whether these are the hashes of the rows' lines is for `seal` to see to before
 //!   it signs, and for `verify` afterwards.
 
+pub mod ended;
 pub mod nodes;
 pub mod segments;
 pub mod store;
@@ -30,8 +32,8 @@ pub struct Tree {
     pub incarnation: u32,
     /// Its name in seals.
     pub origin: Origin,
-    /// Where it may be signed, as `journal::database()` says it.
-    pub database: String,
+    /// Where it may be signed, as `journal::home()` says it.
+    pub home: String,
     /// On which timeline.
     pub timeline: i64,
     /// The size of its newest seal; 0 before the first.
@@ -46,7 +48,7 @@ impl Tree {
 
     /// Is this the server, and the history, on which it was signed last?
     pub fn is_at_home(&self) -> Result<bool, Error> {
-        Ok(self.database == crate::journal::database()? && self.timeline == timeline()?)
+        Ok(self.home == crate::journal::home()? && self.timeline == timeline()?)
     }
 }
 
@@ -62,7 +64,10 @@ pub fn timeline() -> Result<i64, Error> {
 
 /// A note that somebody gives.
 pub fn read_note(note: &str) -> Result<Seal, Error> {
-    Seal::parse(note.as_bytes()).map_err(|why| no_note(format!("The {why}.")))
+    if note.is_empty() {
+        return Err(no_note("It is empty.".into()));
+    }
+    Seal::parse(note.as_bytes()).map_err(|why| no_note(sentence(&why.to_string())))
 }
 
 /// It is not a note, or not of this log.
@@ -72,4 +77,11 @@ pub fn no_note(detail: String) -> Error {
         detail,
         hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
     }
+}
+
+/// A reason as a sentence.
+fn sentence(why: &str) -> String {
+    let mut letters = why.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(std::iter::once('.')).collect()
 }

@@ -124,6 +124,11 @@ impl Segments {
         self.headers.values()
     }
 
+    /// The first number of which there is no header, though there are later ones.
+    pub fn gap(&self) -> Option<u32> {
+        (1..).zip(self.headers.keys()).find(|(number, segment)| number != *segment).map(|(number, _)| number)
+    }
+
     /// The header of a segment.
     pub fn header(&self, segment: u32) -> Option<&Header> {
         self.headers.get(&segment)
@@ -158,8 +163,13 @@ impl Segments {
     /// The headers of a table of this log.
     pub fn headers_of(&self, table: &Rel) -> Result<Headers, Damage> {
         let oid = table.oid();
-        let of_table = self.tables.iter().filter(|(_, of)| **of == oid).filter_map(|(n, _)| self.headers.get(n));
-        Headers::new(of_table.cloned()).map_err(|why| format!("the headers of {}: {why}", table.qualified()))
+        Headers::new(self.headers_on(Some(oid))).map_err(|why| format!("the headers of {}: {why}", table.qualified()))
+    }
+
+    /// The same as a list, oldest first; none of no table.
+    pub fn headers_on(&self, table: Option<pg_sys::Oid>) -> Vec<Header> {
+        let of_table = self.tables.iter().filter(|(_, of)| Some(**of) == table);
+        of_table.filter_map(|(segment, _)| self.headers.get(segment)).cloned().collect()
     }
 
     /// A table of this log, open.
@@ -191,6 +201,10 @@ impl Segments {
             return Ok(vec![Some(header.hash())]);
         }
         let table = self.open(range.segment)?;
+        // A row's chain says which segment its line names.
+        if table.headers.of_chain(range.chain).map(|(header, _)| header.segment) != Some(range.segment) {
+            return Err(format!("chain {} is none of segment {}", range.chain, range.segment));
+        }
         let skip = from.saturating_sub(range.first_leaf);
         let count = to.min(range.end()).saturating_sub(range.first_leaf + skip);
         let first = range.first_seq + skip;

@@ -96,7 +96,7 @@ fn args<'a>(tree: &Tree) -> [DatumWithOid<'a>; 2] {
 
 /// The tree of a log's newest incarnation.
 pub fn newest_tree(log: LogId) -> Result<Option<Tree>, Error> {
-    let sql = "SELECT incarnation::int8, origin, database, timeline, size FROM notary.tree WHERE log = $1
+    let sql = "SELECT incarnation::int8, origin, home, timeline, size FROM notary.tree WHERE log = $1
                ORDER BY incarnation DESC LIMIT 1";
     let rows = as_superuser(|| {
         spi::kept_rows(sql, &[pgrx::Uuid::from_bytes(*log.as_bytes()).into()], |row| {
@@ -104,21 +104,21 @@ pub fn newest_tree(log: LogId) -> Result<Option<Tree>, Error> {
             Ok((small(row, 1)?, text(2)?, text(3)?, spi::get::<i64>(row, 4)?.unwrap_or(0), number(row, 5)?))
         })
     })?;
-    let Some((incarnation, origin, database, timeline, size)) = rows.into_iter().next() else { return Ok(None) };
+    let Some((incarnation, origin, home, timeline, size)) = rows.into_iter().next() else { return Ok(None) };
     let origin: notary_core::Origin =
         origin.parse().map_err(|e| damaged("notary.tree", format!("Of the log {log}: the {e}.")))?;
     if origin.log() != log || origin.incarnation() != incarnation {
         return Err(damaged("notary.tree", format!("The log {log} has the origin {origin}.")));
     }
-    Ok(Some(Tree { log, incarnation, origin, database, timeline, size }))
+    Ok(Some(Tree { log, incarnation, origin, home, timeline, size }))
 }
 
 /// Notes a new tree, or where one may be signed from now on.
 pub fn put_tree(tree: &Tree) -> Result<(), Error> {
     let [log, incarnation] = args(tree);
-    let sql = "INSERT INTO notary.tree (log, incarnation, origin, database, timeline) VALUES ($1, $2::int4, $3, $4, $5)
-               ON CONFLICT (log, incarnation) DO UPDATE SET database = excluded.database, timeline = excluded.timeline";
-    let args = [log, incarnation, tree.origin.as_str().into(), tree.database.as_str().into(), tree.timeline.into()];
+    let sql = "INSERT INTO notary.tree (log, incarnation, origin, home, timeline) VALUES ($1, $2::int4, $3, $4, $5)
+               ON CONFLICT (log, incarnation) DO UPDATE SET home = excluded.home, timeline = excluded.timeline";
+    let args = [log, incarnation, tree.origin.as_str().into(), tree.home.as_str().into(), tree.timeline.into()];
     as_superuser(|| spi::run(sql, &args)).map(|_| ())
 }
 
@@ -305,25 +305,29 @@ pub fn all_seals() -> Result<BTreeMap<LogId, Vec<ListedSeal>>, Error> {
     Ok(all)
 }
 
-/// The newest seal of a tree.
+/// The newest seal of a tree. It is looked up with what notary.tree says of it, by one statement: seals are made meanwhile.
 pub fn newest_seal(tree: &Tree) -> Result<Option<StoredSeal>, Error> {
-    let [log, incarnation] = args(tree);
-    let sql = format!("{SEAL} ORDER BY size DESC LIMIT 1");
-    let newest = as_superuser(|| spi::kept_rows(&sql, &[log, incarnation], read_seal))?.into_iter().next();
-    match newest {
-        Some(None) => Err(damaged("notary.seal_store", "Its newest seal has no size or no root.".into())),
-        newest => {
-            let newest = newest.flatten();
-            let size = newest.as_ref().map_or(0, |seal| seal.size);
-            if size == tree.size {
-                return Ok(newest);
-            }
-            Err(damaged(
-                "notary.seal_store",
-                format!("Its newest seal has size {size}, and notary.tree knows of one of size {}.", tree.size),
-            ))
-        }
+    let sql = "SELECT s.size, s.root, s.sealed_at, s.note, t.size FROM notary.tree AS t LEFT JOIN LATERAL (
+                   SELECT * FROM notary.seal_store AS s WHERE s.log = t.log AND s.incarnation = t.incarnation
+                   ORDER BY s.size DESC LIMIT 1) AS s ON true
+               WHERE t.log = $1 AND t.incarnation = $2::int4";
+    let newest = as_superuser(|| {
+        spi::kept_rows(sql, &args(tree), |row| {
+            let is_there = spi::get::<i64>(row, 1)?.is_some();
+            Ok((is_there.then(|| read_seal(row)).transpose()?, number(row, 5)?))
+        })
+    })?;
+    let Some((newest, known)) = newest.into_iter().next() else { return Ok(None) };
+    let damaged = |detail| Err(damaged("notary.seal_store", detail));
+    let newest = match newest {
+        Some(None) => return damaged("Its newest seal has no size or no root.".into()),
+        newest => newest.flatten(),
+    };
+    let size = newest.as_ref().map_or(0, |seal| seal.size);
+    if size == known {
+        return Ok(newest);
     }
+    damaged(format!("Its newest seal has size {size}, and notary.tree knows of one of size {known}."))
 }
 
 /// The seal of a tree at this size.
@@ -357,6 +361,14 @@ pub fn put_seal(tree: &Tree, frontier: &Frontier, note: &str, keys: Vec<String>)
         spi::run(newest, &[log, incarnation, size.into()])
     })
     .map(|_| ())
+}
+
+/// Stores a seal's note anew, with other signatures under the same text.
+pub fn put_note(tree: &Tree, size: u64, note: &str, keys: Vec<String>) -> Result<(), Error> {
+    let [log, incarnation] = args(tree);
+    let sql =
+        "UPDATE notary.seal_store SET note = $4, keys = $5 WHERE log = $1 AND incarnation = $2::int4 AND size = $3";
+    as_superuser(|| spi::run(sql, &[log, incarnation, signed(size).into(), note.into(), keys.into()])).map(|_| ())
 }
 
 /// The tiles of leaves that were kept: how many, by the first.

@@ -1,7 +1,7 @@
 //! One log, checked whole: guard, headers, columns, rows, index.
 
 use super::adopted::Adopted;
-use super::closed::{Closed, Ends};
+use super::closed::Closed;
 use super::index::{self, Key, Sum};
 use super::known::{self, Changes, Expected, Known, Protection};
 use super::places::Places;
@@ -15,6 +15,7 @@ use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
 use crate::pg::{compat, subxact, types, validate};
+use crate::tree::ended::Ended;
 use notary_core::chain::Segments;
 use notary_core::header::Header;
 use notary_core::id::LogId;
@@ -81,7 +82,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         index_is_damaged: false,
         changes: None,
         known: Known::default(),
-        ends: Ends::new(),
+        ended: Ended::default(),
         read: HashSet::new(),
         unknown: HashSet::new(),
         oldest: None,
@@ -92,6 +93,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         columns_changed: HashSet::new(),
         columns_said: HashSet::new(),
         report: Report::default(),
+        first_is_of_guard: false,
         say,
     };
     // Before the partitions are listed: one that comes meanwhile is no longer expected, and none can go.
@@ -107,7 +109,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
     // Now that they are locked: what their triggers carry is known by now.
     if let Some(log) = log {
         check.known = Known::of(log)?;
-        check.ends = known::closed_ends(log)?;
+        check.ended = Ended::of(log)?;
     }
     for detail in std::mem::take(&mut check.known.damage) {
         check.finding(root.oid(), None, Finding::general(Problem::HeaderChanged, detail));
@@ -159,7 +161,7 @@ struct Check<'a> {
     /// What is known of the log's segments.
     known: Known,
     /// Where the chains of its ended segments ended.
-    ends: Ends,
+    ended: Ended,
     /// The tables with rows that were looked at.
     read: HashSet<pg_sys::Oid>,
     /// The tables of which no headers could be read, which is a finding by itself.
@@ -179,6 +181,8 @@ struct Check<'a> {
     /// What was said of columns that tables of a partition tree do not have alike.
     columns_said: HashSet<(pg_sys::Oid, String)>,
     report: Report,
+    /// Is the first finding of the report about the guard?
+    first_is_of_guard: bool,
     say: &'a mut dyn FnMut(&Said),
 }
 
@@ -194,8 +198,11 @@ impl Check<'_> {
         self.places.note(table, &finding, true);
         self.report.findings += 1;
         self.index_is_damaged |= finding.problem == Problem::IndexMismatch;
-        if self.report.first_finding.is_none() {
+        // What was done to entries says more than how.
+        let is_of_guard = finding.problem == Problem::GuardOff;
+        if self.report.first_finding.is_none() || (self.first_is_of_guard && !is_of_guard) {
             self.report.first_finding = Some(in_words(table, &finding));
+            self.first_is_of_guard = is_of_guard;
         }
         (self.say)(&Said::Finding { table, segment, finding });
     }
@@ -245,15 +252,25 @@ impl Check<'_> {
         if self.index_is_damaged {
             return Ok(());
         }
-        let cut = self.changes.as_ref().map_or(&[][..], |changes| &changes.cut);
+        // A partition's leaves are among those of the whole log.
+        let whole = log::root(root);
+        if whole != root.oid() {
+            return match note {
+                None => Ok(()),
+                Some(_) => Err(Error::IsPartition {
+                    table: root.qualified(),
+                    root: Rel::open(whole, pg_sys::AccessShareLock).qualified(),
+                }),
+            };
+        }
         let present = self.present.keys().copied().collect();
         let known = Besides {
             functions: self.functions,
             places: std::mem::take(&mut self.places),
-            cut,
+            changes: self.changes.as_ref(),
             present,
             entries: self.report.entries,
-            ends: &self.ends,
+            ended: &self.ended,
         };
         let outcome = sealed::check(root, known, note)?;
         self.report.sealed = outcome.sealed;
@@ -448,8 +465,8 @@ impl Check<'_> {
             let notice = Notice::NotProtectedBetween;
             self.remark(rel.oid(), Remark { notice, chain: Some(i64::from(header.first_chain)), seq: None, detail });
         }
-        let cut = self.changes.as_ref().map(|c| c.cut.clone()).unwrap_or_default();
-        for cut in cut.into_iter().filter(|cut| headers.iter().any(|h| i64::from(h.segment) == cut.segment)) {
+        let cut: Vec<_> = self.changes.iter().flat_map(|changes| changes.cut(headers)).copied().collect();
+        for cut in cut {
             let (seq, to_seq) = (cut.seq, cut.to_seq);
             let detail =
                 format!("entries {seq} to {to_seq} were cut from the end of the chain while the log was not protected");
@@ -506,8 +523,8 @@ impl Check<'_> {
         let mut folded = 0_u64;
         let (table, of_chain) = (rel.oid(), |f: &Finding| segment_of(&segments, f));
         let adopted = RefCell::new(Adopted::of(&segments));
-        let ends = std::mem::take(&mut self.ends);
-        let closed = RefCell::new(Closed::of(&segments, &ends));
+        let ended = std::mem::take(&mut self.ended);
+        let closed = RefCell::new(Closed::of(&segments, &ended.chains));
         let outcome = subject.check(
             &mut |entry| {
                 sum.add(&key, entry.chain, entry.seq, At(entry.at).root());
@@ -528,7 +545,7 @@ impl Check<'_> {
         for finding in adopted.into_inner().missing().chain(closed.into_inner().inserted()) {
             self.finding(table, of_chain(&finding), finding);
         }
-        self.ends = ends;
+        self.ended = ended;
         if folded > 0 {
             let detail = format!("{folded} entries do not match, as is to be expected after the change of columns");
             self.finding(table, None, Finding::general(Problem::ColumnChanged, detail));

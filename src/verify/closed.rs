@@ -1,13 +1,11 @@
 //! When protection ends, the journal notes where the chains end, and nothing is added to a segment that has ended: so an
 //! entry behind such an end shows, though it fits its chain.
 
+use crate::tree::ended::Ends;
 use notary_core::chain::{Entry, Segments};
 use notary_core::digest::Digest;
 use notary_core::{Finding, Problem};
 use std::collections::BTreeMap;
-
-/// The ends of chains by segment and chain, as the journal noted them.
-pub type Ends = BTreeMap<u32, BTreeMap<i64, i64>>;
 
 /// What is behind the ends of the chains of ended segments.
 pub struct Closed<'a> {

@@ -152,8 +152,6 @@ pub fn headers_of_table(rel: &Rel) -> Result<Vec<Header>, Error> {
 /// transaction writes one behind the other.
 pub struct Changes {
     known: Vec<Excuse>,
-    /// Entries that were cut from the ends of chains then.
-    pub cut: Vec<CutEnd>,
 }
 
 struct Excuse {
@@ -162,6 +160,10 @@ struct Excuse {
     /// Its header line.
     header: String,
     places: HashSet<String>,
+    /// Entries that were cut from the ends of chains then.
+    cut: Vec<Stretch>,
+    /// Others that could not be compared with their seals any more, whatever became of them.
+    differing: Vec<Stretch>,
 }
 
 impl Excuse {
@@ -204,9 +206,9 @@ impl Open {
     }
 }
 
-/// The entries `seq` to `to_seq` of a chain, which were its last.
+/// The entries `seq` to `to_seq` of a chain.
 #[derive(Clone, Copy, Debug)]
-pub struct CutEnd {
+pub struct Stretch {
     /// The segment that the chain belongs to.
     pub segment: i64,
     pub chain: i64,
@@ -217,7 +219,7 @@ pub struct CutEnd {
 impl Changes {
     /// Reads the journal.
     pub fn of(log: LogId) -> Result<Self, Error> {
-        let mut changes = Self { known: Vec::new(), cut: Vec::new() };
+        let mut changes = Self { known: Vec::new() };
         if !journal::exists()? {
             return Ok(changes);
         }
@@ -246,6 +248,8 @@ impl Changes {
                     segment: entry.segment,
                     header: header.to_owned(),
                     places: HashSet::new(),
+                    cut: Vec::new(),
+                    differing: Vec::new(),
                 });
                 total.unwrap_or(0)
             } else if let Some(open) = open.as_ref().filter(|open| open.goes_on_with(entry)) {
@@ -254,8 +258,9 @@ impl Changes {
                 continue;
             };
             let list = &entry.changes()[..entry.changes().len().min(left)];
-            changes.cut.extend(list.iter().filter_map(cut_end));
             if let Some(excuse) = changes.known.last_mut() {
+                excuse.cut.extend(list.iter().filter_map(|change| stretch("cut", change)));
+                excuse.differing.extend(list.iter().filter_map(|change| stretch("differs", change)));
                 excuse.places.extend(list.iter().map(ToString::to_string));
             }
             open = Some(Open::behind(entry, left - list.len()));
@@ -264,6 +269,26 @@ impl Changes {
         let begun: Vec<u32> = changes.known.iter().map(|excuse| excuse.segment).collect();
         changes.known.retain(|excuse| begun.iter().filter(|segment| **segment == excuse.segment).count() == 1);
         Ok(changes)
+    }
+
+    /// Entries that were cut from the ends of chains of the table with these headers.
+    pub fn cut<'a>(&'a self, headers: &'a [Header]) -> impl Iterator<Item = &'a Stretch> {
+        self.of_table(headers, |excuse| &excuse.cut)
+    }
+
+    /// Entries of the table with these headers that cannot be compared with their seals any more.
+    pub fn incomparable<'a>(&'a self, headers: &'a [Header]) -> impl Iterator<Item = &'a Stretch> {
+        self.cut(headers).chain(self.of_table(headers, |excuse| &excuse.differing))
+    }
+
+    fn of_table<'a>(
+        &'a self,
+        headers: &'a [Header],
+        which: fn(&Excuse) -> &Vec<Stretch>,
+    ) -> impl Iterator<Item = &'a Stretch> {
+        self.known.iter().flat_map(move |excuse| {
+            which(excuse).iter().filter(|of| excuse.is_for(headers, u32::try_from(of.segment).ok()))
+        })
     }
 
     /// Is this finding, in a table with these headers, such a change?
@@ -277,10 +302,10 @@ impl Changes {
     }
 }
 
-fn cut_end(change: &Value) -> Option<CutEnd> {
+fn stretch(kind: &str, change: &Value) -> Option<Stretch> {
     let number = |key: &str| change[key].as_i64();
-    change["cut"].as_bool().filter(|cut| *cut)?;
-    Some(CutEnd {
+    change[kind].as_bool().filter(|is_of_kind| *is_of_kind)?;
+    Some(Stretch {
         segment: number("segment")?,
         chain: number("chain")?,
         seq: number("seq")?,
@@ -401,32 +426,12 @@ impl Segments {
 /// The highest segments there were at each end of a log's protection, as the journal says.
 fn ends(log: LogId) -> Result<Vec<u32>, Error> {
     let sql = format!(
-        "SELECT {} FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action IN ('unprotect', 'forget')",
-        journal::last_segment("j")
+        "SELECT {} FROM notary.journal AS j WHERE log = $1::pg_catalog.uuid AND action IN ('unprotect', 'forget') AND {}",
+        journal::last_segment("j"),
+        journal::in_order("j")
     );
     let ends = as_superuser(|| spi::rows(&sql, &[log.to_string().into()], |row| spi::get::<i64>(row, 1)))?;
     Ok(ends.into_iter().flatten().filter_map(|end| u32::try_from(end).ok()).collect())
-}
-
-/// Where the chains of ended segments ended, as the journal noted it: by segment and chain, the lowest of what was noted,
-/// since nothing is added to a segment that has ended.
-pub fn closed_ends(log: LogId) -> Result<BTreeMap<u32, BTreeMap<i64, i64>>, Error> {
-    let mut ends: BTreeMap<u32, BTreeMap<i64, i64>> = BTreeMap::new();
-    if !journal::exists()? {
-        return Ok(ends);
-    }
-    let sql = "SELECT details -> 'chain_ends' FROM notary.journal
-               WHERE log = $1::pg_catalog.uuid AND action = 'unprotect' AND jsonb_typeof(details -> 'chain_ends') = 'array'";
-    let noted = as_superuser(|| spi::rows(sql, &[log.to_string().into()], |row| spi::get::<pgrx::JsonB>(row, 1)))?;
-    for list in noted.into_iter().flatten() {
-        for end in list.0.as_array().map_or(&[][..], Vec::as_slice) {
-            let segment = end[0].as_u64().and_then(|n| u32::try_from(n).ok());
-            let (Some(segment), Some(chain), Some(seq)) = (segment, end[1].as_i64(), end[2].as_i64()) else { continue };
-            let lowest = ends.entry(segment).or_default().entry(chain).or_insert(seq);
-            *lowest = seq.min(*lowest);
-        }
-    }
-    Ok(ends)
 }
 
 /// Periods without protection: when, by whom, why.

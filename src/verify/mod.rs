@@ -110,8 +110,16 @@ fn in_words(report: &Report, scope: &Scope) -> String {
                 );
             }
         }
+        match sealed.left {
+            0 => {}
+            1 => words += "; 1 sealed line left the log while it was not protected, as notary.journal says",
+            n => {
+                words += &format!("; {n} sealed lines left the log while it was not protected, as notary.journal says")
+            }
+        }
         if sealed.partly {
-            words += "; what left the log while it was not protected could not be compared with the seals";
+            words +=
+                "; what was changed or removed while the log was not protected could not be compared with the seals";
         }
     }
     match report.remarks {
@@ -376,6 +384,7 @@ fn line(segment: pg_sys::Oid, chain: i32, seq: i64) -> String {
     if !log::is_log(&rel, &functions) {
         Error::NotALog { table: rel.qualified() }.raise();
     }
+    access::has_rows(&rel).or_raise();
     let found = access::visible_to_caller(&rel, chain, seq).or_raise();
     let Some(tid) = found else { Error::NoEntry { table: rel.qualified(), chain, seq }.raise() };
     rows::line_at(&rel, &functions, tid).or_raise()

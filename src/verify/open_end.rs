@@ -48,8 +48,15 @@ impl Comparison<'_> {
         let signed =
             newest.is_none_or(|seal| Seal::parse(seal.note.as_bytes()).is_ok_and(|seal| seal.note().is_some()));
         let at = newest.filter(|seal| seal.size == size).map(|seal| seal.at);
-        self.outcome.sealed =
-            Some(Sealed { size, at, signed, unsealed, oldest: oldest.map(|(time, _, _)| time), partly: self.partly });
+        self.outcome.sealed = Some(Sealed {
+            size,
+            at,
+            signed,
+            unsealed,
+            oldest: oldest.map(|(time, _, _)| time),
+            left: self.left,
+            partly: self.partly,
+        });
         Ok(())
     }
 

@@ -3,45 +3,99 @@
 use crate::tree::store::signed;
 use notary_core::Finding;
 use pgrx::pg_sys;
+use std::collections::HashMap;
 
-/// What was found before, so that it is not said twice: where something is wrong, or was changed while the log was not
-/// protected.
+/// What was found before: where something is wrong, or was changed while the log was not protected.
 #[derive(Default)]
-pub struct Places(Vec<Place>);
-
-/// Entries of a chain about which something was said.
-pub struct Place {
-    table: u32,
-    chain: i64,
-    pub from: i64,
-    pub to: i64,
-    /// As a finding; otherwise as a notice.
-    is_finding: bool,
+pub struct Places {
+    chains: HashMap<(u32, i64), Chain>,
+    count: usize,
+    /// There are more than are told apart.
+    pub overflowed: bool,
 }
 
-/// More places than these are not told apart from what the seals show.
-const MAX_PLACES: usize = 100_000;
+/// Stretches of a chain, from seq to seq, about which something was said.
+#[derive(Default)]
+struct Chain {
+    findings: Stretches,
+    notices: Stretches,
+}
+
+#[derive(Default)]
+struct Stretches {
+    all: Vec<(i64, i64)>,
+    sorted: bool,
+}
+
+/// More stretches than these are not told apart from what the seals show: 16 bytes each.
+const MAX_PLACES: usize = 2_000_000;
 
 impl Places {
     /// Something was said about an entry, or a range of them: as a finding, or as a notice.
     pub fn note(&mut self, table: pg_sys::Oid, finding: &Finding, is_finding: bool) {
-        if let (Some(chain), Some(from)) = (finding.chain, finding.seq)
-            && self.0.len() < MAX_PLACES
-        {
-            let to = finding.to_seq.unwrap_or(from);
-            self.0.push(Place { table: table.to_u32(), chain, from, to, is_finding });
+        let (Some(chain), Some(from)) = (finding.chain, finding.seq) else { return };
+        if self.count == MAX_PLACES {
+            self.overflowed = true;
+            return;
         }
+        let chain = self.chains.entry((table.to_u32(), chain)).or_default();
+        let stretches = if is_finding { &mut chain.findings } else { &mut chain.notices };
+        self.count += stretches.add(from, finding.to_seq.unwrap_or(from));
     }
 
-    /// What was said of a chain, in any order.
-    pub fn of_chain(&self, table: Option<pg_sys::Oid>, chain: u32) -> impl Iterator<Item = &Place> {
-        let table = table.map(pg_sys::Oid::to_u32);
-        self.0.iter().filter(move |place| Some(place.table) == table && place.chain == i64::from(chain))
+    /// What was said of the entries `first` to `last` of a chain: stretches in their order that do not meet, cut to these.
+    pub fn within(&mut self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> Vec<(i64, i64)> {
+        let Some(known) = self.of(table, chain) else { return Vec::new() };
+        let mut both = known.findings.within(first, last);
+        both.extend(known.notices.within(first, last));
+        merged(both)
     }
 
     /// Was there a finding among these entries?
-    pub fn any_finding_in(&self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
-        let mut places = self.of_chain(table, chain).filter(|place| place.is_finding);
-        places.any(|place| place.from <= signed(last) && place.to >= signed(first))
+    pub fn any_finding_in(&mut self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
+        self.of(table, chain).is_some_and(|known| !known.findings.within(first, last).is_empty())
     }
+
+    fn of(&mut self, table: Option<pg_sys::Oid>, chain: u32) -> Option<&mut Chain> {
+        self.chains.get_mut(&(table?.to_u32(), i64::from(chain)))
+    }
+}
+
+impl Stretches {
+    /// How many stretches more there are.
+    fn add(&mut self, from: i64, to: i64) -> usize {
+        if let Some((_, end)) = self.all.last_mut()
+            && end.checked_add(1) == Some(from)
+        {
+            *end = to.max(*end);
+            return 0;
+        }
+        self.all.push((from, to));
+        self.sorted = false;
+        1
+    }
+
+    fn within(&mut self, first: u64, last: u64) -> Vec<(i64, i64)> {
+        if !self.sorted {
+            self.all = merged(std::mem::take(&mut self.all));
+            self.sorted = true;
+        }
+        let (first, last) = (signed(first), signed(last));
+        let start = self.all.partition_point(|(_, to)| *to < first);
+        let meeting = self.all.iter().skip(start).take_while(|(from, _)| *from <= last);
+        meeting.map(|(from, to)| (first.max(*from), last.min(*to))).collect()
+    }
+}
+
+/// The same stretches in their order; those that meet or touch are one.
+fn merged(mut all: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
+    all.sort_unstable();
+    let mut out: Vec<(i64, i64)> = Vec::new();
+    for (from, to) in all {
+        match out.last_mut() {
+            Some((_, end)) if from <= end.saturating_add(1) => *end = to.max(*end),
+            _ => out.push((from, to)),
+        }
+    }
+    out
 }

@@ -7,8 +7,7 @@
 //! Invariant: what the extension remembers of the tree is believed only as far as it leads to the root in a seal.
 
 use super::blocks::{Blocks, Compared};
-use super::closed::Ends;
-use super::known::CutEnd;
+use super::known::Changes;
 use super::places::Places;
 use crate::error::Error;
 use crate::log::Functions;
@@ -16,10 +15,11 @@ use crate::pg::context;
 use crate::pg::index::{ChainIndex, Last, chain_index};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::tree::Tree;
+use crate::tree::ended::Ended;
 use crate::tree::nodes::{NoNode, Nodes};
 use crate::tree::segments::Segments;
 use crate::tree::store::{self, Range, StoredSeal, signed};
+use crate::tree::{self, Tree};
 use notary_core::merkle;
 use notary_core::seal::Seal;
 use notary_core::{Digest, Finding, Problem, Remark, Timestamp};
@@ -30,14 +30,14 @@ use std::collections::{BTreeMap, HashSet};
 pub struct Besides<'a> {
     pub functions: &'a Functions,
     pub places: Places,
-    /// Entries that were cut from ends of chains while the log was not protected.
-    pub cut: &'a [CutEnd],
+    /// What the journal says was changed while the log was not protected.
+    pub changes: Option<&'a Changes>,
     /// Segments whose headers were seen.
     pub present: HashSet<u32>,
     /// How many entries were read.
     pub entries: u64,
     /// Where the chains of ended segments ended.
-    pub ends: &'a Ends,
+    pub ended: &'a Ended,
 }
 
 /// How far the log is sealed.
@@ -52,7 +52,9 @@ pub struct Sealed {
     pub unsealed: u64,
     /// The time of the oldest of them.
     pub oldest: Option<i64>,
-    /// Segments have left the log, so that not everything could be compared.
+    /// Sealed lines that left the log with their table while it was not protected.
+    pub left: u64,
+    /// Others that were changed or removed then, so that not everything could be compared.
     pub partly: bool,
 }
 
@@ -86,8 +88,11 @@ pub fn check(root: &Rel, known: Besides<'_>, note: Option<&Seal>) -> Result<Outc
 }
 
 fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segments) -> Result<Outcome, Error> {
-    let tree = Tree::newest(segments.log)?;
-    let Some(tree) = tree else {
+    let of = note.map(|note| note.checkpoint().origin().log());
+    if let Some(other) = of.filter(|of| *of != segments.log) {
+        return Err(tree::no_note(format!("It is of the log {other}, and {} is {}.", root.qualified(), segments.log)));
+    }
+    let Some(tree) = Tree::newest(segments.log)? else {
         let mut outcome = Outcome::default();
         if let Some(note) = note {
             let detail = format!(
@@ -106,8 +111,18 @@ fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segme
         });
     }
     let newest = store::newest_seal(&tree)?;
-    let mut comparison =
-        Comparison { root: root.oid(), known, segments, tree: &tree, partly: false, outcome: Outcome::default() };
+    let mut comparison = Comparison {
+        root: root.oid(),
+        known,
+        segments,
+        tree: &tree,
+        partly: false,
+        left: 0,
+        in_tree: HashSet::new(),
+        last_entries: BTreeMap::new(),
+        explained: false,
+        outcome: Outcome::default(),
+    };
     comparison.all(newest.as_ref(), note)?;
     Ok(comparison.outcome)
 }
@@ -118,6 +133,11 @@ pub struct Comparison<'a> {
     pub segments: &'a Segments,
     pub tree: &'a Tree,
     pub partly: bool,
+    pub left: u64,
+    in_tree: HashSet<u32>,
+    last_entries: BTreeMap<(u32, u32), u64>,
+    /// What does not fit was said before, or happened while the log was not protected.
+    explained: bool,
     pub outcome: Outcome,
 }
 
@@ -159,18 +179,19 @@ impl Comparison<'_> {
         read.is_ok()
     }
 
-    /// These lines left the log with their table, while it was not protected, and that was said: the journal noted where the
-    /// chain ended then.
+    /// These lines left the log with their table, while it was not protected. The journal says so; a superuser can add to
+    /// it, so that it counts only for a segment whose header was sealed, for no more than was sealed of it then, and is told
+    /// with the answer.
     fn has_left(&self, range: &Range) -> bool {
-        let segment = range.segment;
+        let Range { segment, chain, last_seq, .. } = *range;
         let is_gone = self.segments.table_of(segment).is_none() && !self.known.present.contains(&segment);
-        let end = || self.known.ends.get(&segment)?.get(&i64::from(range.chain)).copied();
         is_gone
-            && self.segments.header(segment).is_some()
-            && (range.chain == 0 || end().is_some_and(|end| signed(range.last_seq) <= end))
+            && self.in_tree.contains(&segment)
+            && self.known.ended.sealed_end(segment, chain).is_some_and(|end| last_seq <= end)
     }
 
     fn against(&mut self, reference: &Reference) -> Result<(), Error> {
+        // Headers first: their chain is 0.
         let ends = store::last_ranges(self.tree, reference.size)?;
         let lines: u64 = ends.iter().map(|end| if end.chain == 0 { 1 } else { end.last_seq }).sum();
         if lines < reference.size {
@@ -182,24 +203,41 @@ impl Comparison<'_> {
             return Ok(());
         }
         let mut fits = lines == reference.size;
-        let mut without_end = Vec::new();
+        let (mut without_end, mut left) = (Vec::new(), 0);
         let (tree, segments) = (self.tree, self.segments);
         let mut nodes = Nodes::of(tree, segments, reference.size);
         for end in &ends {
             context::check_for_interrupts();
             if end.chain > 0 && self.has_left(end) {
-                self.partly = true;
+                left += end.last_seq;
                 continue;
             }
             let leaf = end.last_leaf();
             let hash =
                 segments.hashes_there(end, leaf, leaf + 1).ok().and_then(|hashes| hashes.first().copied().flatten());
-            match hash {
-                None => without_end.push(*end),
-                Some(hash) => fits &= is_in(&hash, leaf, reference, &mut nodes)?,
+            let Some(hash) = hash else {
+                without_end.push(*end);
+                continue;
+            };
+            let is_in_tree = is_in(&hash, leaf, reference, &mut nodes)?;
+            fits &= is_in_tree;
+            if end.chain == 0 && is_in_tree {
+                self.in_tree.insert(end.segment);
             }
         }
-        if fits && without_end.is_empty() { Ok(()) } else { self.locate(reference, &without_end) }
+        self.left = self.left.max(left);
+        if fits && without_end.is_empty() {
+            return Ok(());
+        }
+        let findings = self.outcome.findings.len();
+        self.explained = false;
+        self.locate(reference, &without_end)?;
+        if self.outcome.findings.len() == findings && !self.explained {
+            let detail =
+                format!("{} commits to other lines than those that are known to be in the tree", reference.what);
+            self.finding(None, Finding::general(Problem::Rewritten, detail));
+        }
+        Ok(())
     }
 
     /// The last sealed entry of a chain is not there.
@@ -215,11 +253,11 @@ impl Comparison<'_> {
     /// finding.
     fn not_there(&mut self, segment: u32, chain: u32, first: u64, last: u64, reference: &Reference) {
         let table = self.segments.table_of(segment);
-        let (of_segment, of_chain) = (i64::from(segment), i64::from(chain));
-        let cut = self.known.cut.iter().filter(|cut| cut.segment == of_segment && cut.chain == of_chain);
-        let cut = cut.map(|cut| (cut.seq, cut.to_seq));
-        let said = self.known.places.of_chain(table, chain).map(|place| (place.from, place.to));
-        let mut known: Vec<_> = cut.chain(said).collect();
+        let mut known = self.known.places.within(table, chain, first, last);
+        let headers = self.segments.headers_on(table);
+        let cut = self.known.changes.into_iter().flat_map(|changes| changes.incomparable(&headers));
+        let cut = cut.filter(|cut| cut.segment == i64::from(segment) && cut.chain == i64::from(chain));
+        known.extend(cut.map(|cut| (cut.seq, cut.to_seq)));
         known.sort_unstable();
         let present = self.last_entry(segment, chain);
         let (mut next, end) = (signed(first), signed(last));
@@ -228,12 +266,18 @@ impl Comparison<'_> {
                 let until = end.min(from - 1);
                 self.unlawful(segment, chain, (next, until), next > signed(present), reference);
             }
-            self.partly |= from <= end && to >= next;
+            let meets = from <= end && to >= next;
+            self.partly |= meets;
+            self.explained |= meets;
             next = next.max(to.saturating_add(1));
         }
     }
 
     fn unlawful(&mut self, segment: u32, chain: u32, range: (i64, i64), is_cut: bool, reference: &Reference) {
+        if self.known.places.overflowed {
+            (self.partly, self.explained) = (true, true);
+            return;
+        }
         let (seq, to_seq) = range;
         let (problem, detail) = if is_cut {
             let why = format!("missing from the end of the chain: {} commits to them", reference.what);
@@ -252,7 +296,16 @@ impl Comparison<'_> {
     }
 
     /// The seq of a chain's last entry; 0 without any.
-    fn last_entry(&self, segment: u32, chain: u32) -> u64 {
+    fn last_entry(&mut self, segment: u32, chain: u32) -> u64 {
+        if let Some(known) = self.last_entries.get(&(segment, chain)) {
+            return *known;
+        }
+        let last = self.find_last_entry(segment, chain);
+        self.last_entries.insert((segment, chain), last);
+        last
+    }
+
+    fn find_last_entry(&self, segment: u32, chain: u32) -> u64 {
         self.with_chains(segment, |chains| match chains.last(i32::try_from(chain).unwrap_or(0), u32::MAX) {
             Last::Entry(last) => u64::try_from(last.seq).unwrap_or(0),
             Last::None | Last::GaveUp => 0,
@@ -350,7 +403,7 @@ impl Comparison<'_> {
                 let detail = format!("the header of segment {} is not the one that was sealed", range.segment);
                 self.finding(Some(range.segment), Finding::general(Problem::Rewritten, detail));
             } else if self.has_left(range) {
-                self.partly = true;
+                self.explained = true;
             } else {
                 let (first, last) = range.seqs_in(from, to);
                 let stretches = lines.entry((range.segment, range.chain)).or_default();
@@ -369,6 +422,7 @@ impl Comparison<'_> {
         for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from && range.chain > 0) {
             let (first, last) = range.seqs_in(from, to);
             if self.known.places.any_finding_in(self.segments.table_of(range.segment), range.chain, first, last) {
+                self.explained = true;
                 return Ok(());
             }
             let known = chains.entry((range.segment, range.chain)).or_insert((first, last));

@@ -160,7 +160,13 @@ impl Cluster {
     /// Starts a server that is down, recovering it if need be.
     pub fn start_again(&mut self) {
         assert!(self.server.is_none(), "the server is running");
-        self.server = Some(Server::start(&self.data_dir(), &self.log_path()));
+        self.server = Some(Server::start(&self.data_dir(), &self.log_path(), &[]));
+    }
+
+    /// Down, and up again with these words on the postmaster's command line.
+    pub fn restart_with(&mut self, words: &[&str]) {
+        self.stop(Shutdown::Fast);
+        self.server = Some(Server::start(&self.data_dir(), &self.log_path(), words));
     }
 
     /// Brings the server down and waits for its end.

@@ -22,12 +22,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts a postmaster on `data` and waits until it accepts connections.
-    pub(crate) fn start(data: &Path, log: &Path) -> Self {
+    /// Starts a postmaster on `data`, with these words on its command line besides, and waits until it accepts connections.
+    pub(crate) fn start(data: &Path, log: &Path, words: &[&str]) -> Self {
         let deadline = Instant::now() + START_LIMIT;
         loop {
             let before = fs::metadata(log).map_or(0, |log| log.len());
-            let mut server = Self::spawn(data, log);
+            let mut server = Self::spawn(data, log, words);
             if server.wait_until_ready(data, deadline) {
                 return server;
             }
@@ -42,12 +42,13 @@ impl Server {
         }
     }
 
-    fn spawn(data: &Path, log: &Path) -> Self {
+    fn spawn(data: &Path, log: &Path, words: &[&str]) -> Self {
         let log = File::options().append(true).create(true).open(log).expect("the cluster's directory is writable");
         let mut command = program::program("postgres");
         command
             .arg("-D")
             .arg(data)
+            .args(words)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("a file descriptor can be copied"))
             .stderr(log)

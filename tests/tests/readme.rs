@@ -60,13 +60,18 @@ fn run_page(page: &Page) -> Vec<String> {
     failures
 }
 
+/// A block with the directory of the server's configuration moved to where this server may write.
+fn here(cluster: &Cluster, block: &Block) -> String {
+    block.text.replace("/etc/postgresql", &cluster.scratch_dir().display().to_string())
+}
+
 /// What psql writes, and what is wrong with that.
 fn run_sql(cluster: &Cluster, block: &Block) -> (String, Option<String>) {
     let mut psql = cluster.command("psql");
     psql.args(["-X", "-q", "-d", "shop", "-U", block.word("role").unwrap_or("postgres")]);
     // SQLSTATEs are shown, and taken out again below: psql's variable for the last one knows nothing of COPY.
     psql.args(["-v", "VERBOSITY=verbose", "-v", "ON_ERROR_STOP=1"]);
-    let (said, ok) = run(psql, cluster, &block.text);
+    let (said, ok) = run(psql, cluster, &here(cluster, block));
     let mut raised = Vec::new();
     let mut shown = String::new();
     for line in said.lines().filter(|line| !line.starts_with("LOCATION:  ")) {
@@ -104,7 +109,8 @@ fn run_sh(cluster: &Cluster, block: &Block) -> (String, Option<String>) {
     bash.args(["-euo", "pipefail"]);
     bash.envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("PGDATABASE", "shop");
     bash.env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()));
-    let (said, ok) = run(bash, cluster, &block.text);
+    bash.env("COPY_AWAY", "true");
+    let (said, ok) = run(bash, cluster, &here(cluster, block));
     let failure = (!ok).then(|| format!("it fails:\n{said}"));
     (said, failure)
 }

@@ -30,6 +30,9 @@ pub const MAX_NOTE: usize = 1_000_000;
 /// The most signatures of a note, as in other implementations; the specification asks for 16.
 pub const MAX_SIGNATURES: usize = 100;
 
+/// What is said of an empty line at the end of a file.
+pub(crate) const EMPTY_LAST_LINE: &str = "an empty line at the end (psql adds one): remove it";
+
 /// What each signature line starts with.
 const DASH: &str = "— ";
 
@@ -64,6 +67,8 @@ pub enum NoteError {
     NoFinalNewline,
     /// No empty line with signatures after it.
     NotSigned,
+    /// The last line is empty, as psql leaves it.
+    EmptyLastLine(usize),
     /// A line after the empty one is not a dash, a name and base64.
     BadSignatureLine(usize),
     /// More than [`MAX_SIGNATURES`].
@@ -90,6 +95,9 @@ impl Note {
     /// Which line is wrong, and how.
     pub fn parse(bytes: &[u8]) -> Result<Self, NoteError> {
         let whole = plain_lines(bytes)?;
+        if whole.ends_with("\n\n") {
+            return Err(NoteError::EmptyLastLine(whole.matches('\n').count()));
+        }
         let at = whole.rfind("\n\n").ok_or(NoteError::NotSigned)?;
         // The empty line is two bytes of ASCII: the first still ends the text.
         let (text, rest) = whole.split_at(at + 1);
@@ -210,6 +218,7 @@ impl fmt::Display for NoteError {
             Self::ControlCharacter(line) => write!(f, "line {line}: control character (a carriage return?)"),
             Self::NoFinalNewline => f.write_str("the last line does not end in a newline"),
             Self::NotSigned => f.write_str("note has no signatures"),
+            Self::EmptyLastLine(line) => write!(f, "line {line}: {EMPTY_LAST_LINE}"),
             Self::BadSignatureLine(line) => write!(f, "line {line}: not a signature line"),
             Self::TooManySignatures => write!(f, "note has more than {MAX_SIGNATURES} signatures"),
             Self::BadSignature { line, name, id } => {

@@ -126,8 +126,8 @@ fn any_other_spelling_is_refused() {
     let cases = [
         (TEXT.to_owned(), NoteError::NotSigned),
         (String::new(), NoteError::NoFinalNewline),
-        (format!("{TEXT}\n"), NoteError::NotSigned),
-        (format!("{TEXT}\n\n"), NoteError::NotSigned),
+        (format!("{TEXT}\n"), NoteError::EmptyLastLine(3)),
+        (format!("{TEXT}\n\n"), NoteError::EmptyLastLine(4)),
         (good.trim_end().to_owned(), NoteError::NoFinalNewline),
         (good.replace('\n', "\r\n"), NoteError::ControlCharacter(1)),
         (good.replace("=\n", "=\r\n"), NoteError::ControlCharacter(4)),
@@ -148,8 +148,8 @@ fn any_other_spelling_is_refused() {
         (format!("{TEXT}\n— PeterNeumann \n"), NoteError::BadSignatureLine(4)),
         (format!("{TEXT}\n— PeterNeumann\n"), NoteError::BadSignatureLine(4)),
         (format!("{good}Unexpected line.\n"), NoteError::BadSignatureLine(5)),
-        (format!("{good}\n"), NoteError::NotSigned),
-        (format!("{good}\n\n"), NoteError::NotSigned),
+        (format!("{good}\n"), NoteError::EmptyLastLine(5)),
+        (format!("{good}\n\n"), NoteError::EmptyLastLine(6)),
     ];
     for (note, error) in cases {
         assert_eq!(signers(&note, &[PETER]), Err(error), "{note:?}");

@@ -22,9 +22,15 @@ pub fn rewrite(seq: u32) -> String {
 
 /// What verification says of a log against a note, in short.
 #[track_caller]
-fn against(client: &mut Client, note: &str) -> Vec<String> {
+pub fn against(client: &mut Client, note: &str) -> Vec<String> {
+    of_log_against(client, "audit", note)
+}
+
+/// The same of another log.
+#[track_caller]
+pub fn of_log_against(client: &mut Client, log: &str, note: &str) -> Vec<String> {
     let query = format!(
-        "SELECT segment::text, chain, seq, problem, detail FROM notary.findings('audit', note => {})",
+        "SELECT segment::text, chain, seq, problem, detail FROM notary.findings('{log}', note => {})",
         literal(note)
     );
     let rows = client.query(&query, &[]).unwrap_or_else(|e| panic!("{}", notary_tests::SqlError::of(&e)));
@@ -262,7 +268,7 @@ fn a_sealed_partition_that_left_lawfully_is_no_alarm() {
          INSERT INTO audit VALUES (1500)",
     );
     assert_found(&mut client, "audit", &[]);
-    assert!(scope(&db).contains("what left the log"), "{}", scope(&db));
+    assert!(scope(&db).contains("1000 sealed lines left the log"), "{}", scope(&db));
     // And it can be sealed again.
     let note = seal(&mut client, "audit");
     assert_eq!(crate::size(&note), 2004, "2 headers and 2000 entries before; a header and an entry since");
@@ -408,7 +414,11 @@ fn entries_that_are_kept_out_of_seals_are_noticed() {
 fn a_note_of_something_else_is_refused() {
     let db = scene("other_note", 3);
     let mut client = db.client();
-    run(&mut client, "CREATE TABLE other (id int); SELECT notary.protect('other')");
+    run(&mut client, "CREATE TABLE other (id int); SELECT notary.protect('other'); CREATE TABLE never (LIKE other)");
+    run(&mut client, "SELECT notary.protect('never')");
+    // Also where the log itself was never sealed, which would else be an accusation.
+    let never = format!("SELECT * FROM notary.verify('never', note => {})", literal(&seal(&mut client, "other")));
+    assert_eq!(refused(&mut client, &never).code, "22023");
     let (note, other) = (seal(&mut client, "audit"), seal(&mut client, "other"));
     for bad in ["", "nonsense", note.trim_end(), &format!("{note}\n"), &note.replace('\n', "\r\n"), &other] {
         for call in [
@@ -424,4 +434,24 @@ fn a_note_of_something_else_is_refused() {
         let error = refused(&mut client, &format!("SELECT * FROM {}", call.replace("{}", &literal(&note))));
         assert_eq!(error.code, "22023", "{error}");
     }
+}
+
+/// Seals are of a whole log: what verification says of one partition does not speak of them.
+#[test]
+fn a_partition_of_a_sealed_log_can_be_checked_alone() {
+    let db = fresh_db("partition");
+    set_up(&db);
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE parts (id int) PARTITION BY LIST (id); CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
+         CREATE TABLE part_2 PARTITION OF parts FOR VALUES IN (2); SELECT notary.protect('parts');
+         INSERT INTO parts SELECT 1 + g % 2 FROM generate_series(1, 20) AS g",
+    );
+    let note = seal(&mut client, "parts");
+    assert_found(&mut client, "part_1", &[]);
+    let error = refused(&mut client, &format!("SELECT notary.verify('part_1', note => {})", literal(&note)));
+    assert!(error.code == "42809" && error.hint.contains("public.parts"), "{error}");
+    let error = refused(&mut client, "SELECT notary.proof('parts', 1, 1)");
+    assert!(error.code == "42809" && error.hint.contains("tableoid"), "{error}");
 }

@@ -1,10 +1,10 @@
 //! The script of docs/seals.md that cron runs: it seals, compares with the note before, takes the new one away, and fails
-//! loudly.
+//! loudly. And the query there that says when a rotation of keys is over.
 
-use crate::scene;
+use crate::{scene, seal};
 use notary_tests::Database;
 use notary_tests::pages::Page;
-use notary_tests::talk::run;
+use notary_tests::talk::{run, texts};
 use notary_tests::verdict::behind_the_guard;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -50,6 +50,17 @@ fn it_keeps_every_note_and_says_nothing_while_all_is_well() {
     }
 }
 
+/// Nothing is sealed by a script that nobody has told where to take the seals.
+#[test]
+fn it_fails_without_a_command_that_takes_notes_away() {
+    let db = scene("daily_unset", 1);
+    let folder = tempfile::tempdir().unwrap();
+    let said = hourly(&db, folder.path(), "");
+    let text = String::from_utf8_lossy(&said.stderr);
+    assert!(!said.status.success() && text.contains("COPY_AWAY"), "{text}");
+    assert_eq!(db.value("SELECT count(*) FROM notary.seals"), "0");
+}
+
 #[test]
 fn it_fails_loudly_when_anything_is_wrong() {
     let db = scene("daily_wrong", 400);
@@ -64,4 +75,33 @@ fn it_fails_loudly_when_anything_is_wrong() {
     let text = String::from_utf8_lossy(&said.stderr);
     assert!(!said.status.success() && text.contains("not intact") && text.contains("rewritten"), "{text}");
     assert_eq!(std::fs::read_dir(folder.path().join("notes")).unwrap().count(), 1, "nothing was sealed");
+}
+
+#[test]
+fn the_query_at_rotation_shows_the_logs_that_the_new_key_has_not_signed() {
+    let db = scene("daily_rotation", 1);
+    let blocks = Page::read("docs/seals.md").blocks();
+    let query = &blocks.iter().find(|block| block.text.contains("<> ALL (keys)")).expect("the page has the query").text;
+    let query = query.trim().trim_end_matches(';');
+    let mut client = db.client();
+    run(&mut client, "CREATE TABLE other (id int); SELECT notary.protect('other')");
+    assert!(texts(&mut client, query).is_empty(), "nothing was sealed");
+    for log in ["audit", "other"] {
+        seal(&mut client, log);
+    }
+    assert!(texts(&mut client, query).is_empty(), "one key");
+    let data = db.cluster().data_dir();
+    let (old, new) = (format!("{}.key", db.name()), format!("{}-2.key", db.name()));
+    run(&mut client, &format!("ALTER DATABASE \"{}\" SET notary.signing_key_file = '{new}'", db.name()));
+    let mut client = db.client();
+    run(&mut client, "SELECT * FROM notary.generate_key()");
+    let both = [&new, &old].map(|name| std::fs::read_to_string(data.join(name)).unwrap()).concat();
+    std::fs::write(data.join(&new), both).unwrap();
+    assert_eq!(texts(&mut client, query).len(), 2);
+    run(&mut client, "INSERT INTO audit VALUES (2); INSERT INTO other VALUES (2)");
+    seal(&mut client, "audit");
+    let left = format!("SELECT log::text FROM ({query}) AS shown");
+    assert_eq!(texts(&mut client, &left), ["other"]);
+    seal(&mut client, "other");
+    assert!(texts(&mut client, query).is_empty());
 }

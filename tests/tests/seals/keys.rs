@@ -166,3 +166,69 @@ fn the_secret_is_in_no_table_no_message_and_no_log() {
     let shown = "SELECT coalesce(string_agg(setting, ' '), '') FROM pg_settings WHERE name = 'notary.signing_key_file'";
     assert_eq!(texts(&mut db.client_as(&role), shown), [""]);
 }
+
+/// Also a log in which nothing is new has done with the old secret once it was sealed.
+#[test]
+fn at_rotation_a_log_without_new_entries_is_signed_again() {
+    let db = scene("quiet", 1);
+    let mut client = db.client();
+    let before = seal(&mut client, "audit");
+    let secret = fs::read_to_string(file(&db, "")).unwrap();
+    run(
+        &mut client,
+        &format!("SET notary.signing_key_file = '{}2.key'; SELECT * FROM notary.generate_key()", db.name()),
+    );
+    let second = file(&db, "2");
+    let new_secret = fs::read_to_string(&second).unwrap();
+    fs::write(&second, new_secret.clone() + &secret).unwrap();
+    let both = seal(&mut client, "audit");
+    assert_eq!(both.split("\n\n").next(), before.split("\n\n").next(), "the same size and root");
+    assert_eq!(both.matches("\n— ").count(), 2, "{both}");
+    assert_eq!(texts(&mut client, "SELECT note FROM notary.seals"), [both.clone()]);
+    assert_eq!(texts(&mut client, "SELECT cardinality(keys) FROM notary.seals"), ["2"]);
+    assert_eq!(seal(&mut client, "audit"), both, "and then it is given again");
+    fs::write(&second, new_secret).unwrap();
+    run(&mut client, "INSERT INTO audit VALUES (2)");
+    assert_eq!(seal(&mut client, "audit").matches("\n— ").count(), 1);
+}
+
+#[test]
+fn when_the_secret_is_lost_sealing_begins_anew_under_another_name() {
+    let db = scene("lost_key", 5);
+    let mut client = db.client();
+    let note = seal(&mut client, "audit");
+    let resume = |note: &str| format!("SELECT notary.resume('audit', {})", crate::literal(note));
+    assert_eq!(refused(&mut client, &resume(&note)).code, "55000", "it is not lost");
+    let other = format!("SET notary.signing_key_file = '{}3.key'; SELECT * FROM notary.generate_key()", db.name());
+    run(&mut client, &other);
+    let error = refused(&mut client, "CALL notary.seal('audit')");
+    assert!(error.code == "F0000" && error.hint.contains("notary.resume"), "{error}");
+    for bad in ["NULL".to_owned(), crate::literal(&note.replace("\n6\n", "\n7\n"))] {
+        let error = refused(&mut client, &format!("SELECT notary.resume('audit', {bad})"));
+        assert_eq!(error.code, "22023", "{error}");
+    }
+    assert_eq!(texts(&mut client, &resume(&note)), [format!("{}/2", note.lines().next().unwrap())]);
+    let anew = seal(&mut client, "audit");
+    assert_eq!(size(&anew), 6);
+    let verifier = key(&mut client, "audit");
+    let said = format!("SELECT valid FROM notary.verify_note({}, '{verifier}')", crate::literal(&anew));
+    assert_eq!(texts(&mut client, &said), ["t"]);
+    notary_tests::verdict::assert_found(&mut client, "audit", &[]);
+}
+
+/// The key file may be named where only the postmaster has it.
+#[test]
+fn a_setting_of_the_server_s_command_line_cannot_be_blanked() {
+    let mut cluster = notary_tests::Cluster::start();
+    let db = cluster.fresh_db("argv");
+    run(&mut db.client(), "CREATE TABLE audit (id int); SELECT notary.protect('audit')");
+    let name = db.name().to_owned();
+    cluster.restart_with(&["-c", "notary.origin=x.example", "-c", "notary.signing_key_file=argv.key"]);
+    let db = cluster.database(&name);
+    run(&mut db.client(), "SELECT * FROM notary.generate_key()");
+    let role = db.role("reader");
+    run(&mut db.client(), &format!("GRANT SELECT ON audit TO \"{role}\""));
+    let mut config = cluster.config_as(&name, &role);
+    let mut client = config.options("-c notary.signing_key_file=").connect(postgres::NoTls).unwrap();
+    assert_eq!(refused(&mut client, "CALL notary.seal('audit')").code, "F0000");
+}

@@ -3,12 +3,14 @@
 
 mod comparing;
 mod daily;
+mod excuses;
 mod exporting;
 mod fuzzing;
 mod independent;
 mod keys;
 mod load;
 mod outside;
+mod periods;
 mod proofs;
 mod resuming;
 mod sealing;

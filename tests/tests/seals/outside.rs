@@ -1,7 +1,7 @@
 //! What the server hands out, checked by what needs no server: `notary-verify`, and the same in Python.
 
 use crate::{key, scene, seal, set_up};
-use notary_tests::pages::top;
+use notary_tests::pages::{Page, top};
 use notary_tests::talk::{run, texts};
 use notary_tests::verdict::behind_the_guard;
 use notary_tests::{Database, fresh_db};
@@ -93,6 +93,60 @@ fn an_export_of_many_kinds_of_values_and_segments_passes() {
     assert_eq!(code, 0, "{text}");
 }
 
+/// The page for auditors says how notes and proofs get into files.
+#[test]
+fn what_the_recipe_of_the_page_writes_is_right_byte_for_byte() {
+    let db = scene("recipe", 4);
+    let mut client = db.client();
+    let may = seal(&mut client, "audit");
+    run(&mut client, "INSERT INTO audit SELECT i, 'x' FROM generate_series(17, 23) AS i");
+    let june = seal(&mut client, "audit");
+    // Of another log there are seals too.
+    run(&mut client, "CREATE TABLE other (id int); SELECT notary.protect('other'); INSERT INTO other VALUES (1)");
+    run(&mut client, "INSERT INTO other SELECT generate_series(1, 100)");
+    seal(&mut client, "other");
+    let evidence = Evidence::of(&db);
+    let blocks = Page::read("docs/auditors.md").blocks();
+    let recipe = &blocks.iter().find(|block| block.text.contains("save()")).expect("the page has the recipe").text;
+    let recipe = recipe.replace("app_audit", "audit");
+    for shell in ["sh", "bash"] {
+        let (code, text) = said(in_shell(&db, shell, &recipe, &evidence));
+        assert_eq!((code, text.as_str()), (0, ""));
+        for (file, note) in [("may.note", &may), ("audit.note", &june)] {
+            assert_eq!(fs::read_to_string(evidence.path(file)).unwrap(), *note);
+        }
+        for args in [
+            &["note", "audit.note"][..],
+            &["proof", "order-17.proof"],
+            &["consistency", "--old", "may.note", "--new", "audit.note", "may-june.consistency"],
+            &["export", "--note", "audit.note", "--note", "may.note", "export.jsonl"],
+        ] {
+            let (code, text) = evidence.verify(&[args, &["--keys", "keys"]].concat());
+            assert_eq!(code, 0, "{text}");
+        }
+    }
+    let (code, text) = said(in_shell(&db, "sh", &format!("{recipe}save wrong.note 'SELECT 1 / 0'"), &evidence));
+    assert!(code != 0 && text.contains("division by zero") && !evidence.path("wrong.note").exists(), "{text}");
+    // What psql writes by itself is refused, and it is said why.
+    fs::write(evidence.path("psql.note"), june + "\n").unwrap();
+    let (code, text) = evidence.verify(&["note", "--keys", "keys", "psql.note"]);
+    assert!(code == 1 && text.contains("psql adds one"), "{text}");
+}
+
+/// Runs a script where the evidence is, told where the server is.
+fn in_shell(db: &Database<'_>, shell: &str, script: &str, evidence: &Evidence) -> Output {
+    let psql = db.cluster().command("psql");
+    let programs = Path::new(psql.get_program()).parent().unwrap().display();
+    Command::new(shell)
+        .args(["-c", script])
+        .envs(psql.get_envs().filter_map(|(name, value)| Some((name, value?))))
+        .env("PATH", format!("{programs}:{}", std::env::var("PATH").unwrap()))
+        .env("PGDATABASE", db.name())
+        .current_dir(evidence.folder.path())
+        .output()
+        .unwrap()
+}
+
 #[test]
 fn an_export_in_which_anything_differs_fails() {
     let db = scene("outside_bad", 300);
@@ -145,8 +199,12 @@ fn proofs_and_consistency_are_checked_without_the_server() {
     let consistency = ["consistency", "--keys", "keys", "--old", "old.note", "--new", "newest.note", "old.consistency"];
     let (code, text) = evidence.verify(&consistency);
     assert_eq!(code, 0, "{text}");
-    put("old.consistency", "SELECT notary.consistency_proof('audit', 51, 51)");
+    fs::write(evidence.path("old.consistency"), format!("{}=\n", "A".repeat(43))).unwrap();
     assert_eq!(evidence.verify(&consistency).0, 1);
+    // Between a seal and itself nothing has to be shown; between these two the file is an empty one.
+    put("old.consistency", "SELECT notary.consistency_proof('audit', 51, 51)");
+    let (code, text) = evidence.verify(&consistency);
+    assert!(code == 2 && text.contains("the file is empty"), "{text}");
     let (code, text) = evidence.verify(&["note", "--keys", "keys", "newest.note"]);
     assert_eq!(code, 0, "{text}");
 }

@@ -242,5 +242,81 @@ fn a_log_that_was_never_sealed_says_so_itself() {
     assert_eq!(refused(&mut there.client_as(&role), "SELECT notary.resume('audit', NULL)").code, "42501");
     run(&mut client, "SELECT notary.resume('audit', NULL)");
     let note = seal(&mut client, "audit");
-    assert_eq!((size(&note), incarnation(&note)), (701, None));
+    // Its original may live on and be sealed under the first name.
+    assert_eq!((size(&note), incarnation(&note)), (701, Some("2")));
+}
+
+/// An older dump in place of the database that it is of: what was published since is not in it.
+#[test]
+fn a_dump_restored_in_its_own_place_must_resume_too() {
+    let cluster = Cluster::start();
+    let db = cluster.fresh_db("in_place");
+    set_up(&db);
+    run(&mut db.client(), LOG);
+    let first = seal(&mut db.client(), "audit");
+    let dump = cluster.pg_dump(db.name(), &["-Fc"]).ok().stdout_bytes;
+    run(&mut db.client(), "INSERT INTO audit VALUES (701, 'published')");
+    let newest = seal(&mut db.client(), "audit");
+    run(&mut db.client(), "SELECT notary.unprotect('audit', 'x'); SELECT notary.unprotect('notary.journal', 'x')");
+    cluster.pg_restore(db.name(), &["--clean", "--if-exists"], &dump).ok();
+    let (mut client, said) = db.client_with_notices("postgres");
+    run(&mut client, "INSERT INTO audit VALUES (701, 'another')");
+    must_resume(&mut client);
+    // What the restored database has itself is taken with a warning, since only a person can know of more.
+    run(&mut client, "BEGIN");
+    resume(&mut client, &first);
+    assert!(said.take().iter().any(|line| line.contains("was nothing newer published?")));
+    run(&mut client, "ROLLBACK");
+    assert_eq!(resume(&mut client, &newest), format!("{}/2", newest.lines().next().unwrap()));
+    seal(&mut client, "audit");
+    assert_found(&mut client, "audit", &[]);
+}
+
+/// A copy of a log that was never sealed: its original may be sealed at any time.
+#[test]
+fn a_copy_of_what_was_never_sealed_has_another_name_than_its_original() {
+    let cluster = Cluster::start();
+    let db = cluster.fresh_db("original");
+    set_up(&db);
+    run(&mut db.client(), LOG);
+    let error = refused(&mut db.client(), "SELECT notary.resume('audit', NULL)");
+    assert!(error.code == "55000" && error.message.contains("nothing to resume"), "{error}");
+    for args in [&["-Fc"][..], &["-Fc", "-t", "audit"]] {
+        let dump = cluster.pg_dump(db.name(), args).ok().stdout_bytes;
+        let copy = cluster.bare_db("beside");
+        if args.len() > 1 {
+            run(&mut copy.client(), "CREATE EXTENSION pg_notary");
+        }
+        cluster.pg_restore(copy.name(), &[], &dump).ok();
+        let mut client = copy.client();
+        let key = format!("SET notary.origin = 'db.example.com'; SET notary.signing_key_file = '{}.key'", db.name());
+        run(&mut client, &key);
+        must_resume(&mut client);
+        run(&mut client, "SELECT notary.resume('audit', NULL)");
+        assert_eq!(incarnation(&seal(&mut client, "audit")), Some("2"));
+        assert_eq!(incarnation(&seal(&mut db.client(), "audit")), None);
+    }
+}
+
+#[test]
+fn a_log_that_lost_a_partition_needs_its_journal() {
+    let cluster = Cluster::start();
+    let db = cluster.fresh_db("lost_part");
+    set_up(&db);
+    run(
+        &mut db.client(),
+        "CREATE TABLE parts (id int) PARTITION BY LIST (id); CREATE TABLE part_1 PARTITION OF parts FOR VALUES IN (1);
+         CREATE TABLE part_2 PARTITION OF parts FOR VALUES IN (2); SELECT notary.protect('parts');
+         INSERT INTO parts VALUES (1), (2); SELECT notary.unprotect('parts', 'x'); DROP TABLE part_1;
+         SELECT notary.protect('parts')",
+    );
+    let dump = cluster.pg_dump(db.name(), &["-Fc", "-t", "part*"]).ok().stdout_bytes;
+    let copy = cluster.bare_db("part_alone");
+    run(&mut copy.client(), "CREATE EXTENSION pg_notary");
+    cluster.pg_restore(copy.name(), &[], &dump).ok();
+    let mut client = copy.client();
+    run(&mut client, "SET notary.origin = 'db.example.com'");
+    let error = refused(&mut client, "SELECT notary.resume('parts', NULL)");
+    assert_eq!(error.code, "55000", "{error}");
+    assert!(error.detail.contains("header of segment 1") && error.hint.contains("notary.journal"), "{error}");
 }

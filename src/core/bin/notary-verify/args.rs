@@ -12,10 +12,15 @@ const MANUAL: &str = "\
 EXIT CODES
   0  Good: all that was given is right, and keys that you gave vouch for all of it.
   1  Wrong: something was checked and is not right. Each problem is a line of the report.
-  2  Cannot tell: wrong usage, a file that cannot be read, keys or a state that are none.
-  3  Nothing is wrong, but not all of it is vouched for by a key that you gave: a note is
-     unsigned (--unsigned), no note was given, lines are not covered (--allow-uncovered),
-     or the keys came out of the bundle itself.
+  2  Cannot tell: wrong usage, a file that cannot be read, that is compressed or UTF-16, a note,
+     proof or keys file that is empty, keys or a state that are none.
+  3  Nothing is wrong, but not all of it is vouched for by a key that you gave:
+     - a note is not signed by a key that you gave (--unsigned);
+     - an export was checked without any note (--unsigned, or a bundle that has none);
+     - lines of an export are in no note (--allow-uncovered);
+     - the keys came out of the bundle itself;
+     - nothing in a bundle links two notes: no export, and no consistency proof;
+     - a note is the first of another incarnation of a log that is known (--state).
 
 KEYS
   A key is one line, name+id+base64, as the log's owner publishes it. Get it in another way

@@ -62,7 +62,10 @@ pub fn run(args: &BundleArgs, session: &mut Session) -> Result<(), Trouble> {
         }
     }
     match &bundle.export {
-        Some(file) => export::check(file, args.allow_uncovered, session),
+        Some(file) => {
+            let notes_given = !bundle.notes.is_empty() || !bundle.proofs.is_empty();
+            export::check(file, args.allow_uncovered, notes_given, session)
+        }
         None => {
             session.report.remark("no export: of the log's lines only those in proofs were checked".to_owned());
             let size = |name: &String| seals.get(name.as_str())?.as_ref().map(|seal| seal.checkpoint().size());

@@ -6,7 +6,7 @@ use notary_core::merkle::ProofError;
 
 use crate::Trouble;
 use crate::args::ConsistencyArgs;
-use crate::input::Source;
+use crate::input::{EMPTY, Source, foreign, instead};
 use crate::notes;
 use crate::report::{Complaint, ConsistencyFacts};
 use crate::session::Session;
@@ -28,11 +28,20 @@ pub fn run(args: &ConsistencyArgs, session: &mut Session) -> Result<(), Trouble>
 /// Checks a proof between two notes that are believed.
 pub fn check(file: &Source, old: &Seal, new: &Seal, session: &mut Session) -> Result<(), Trouble> {
     let bytes = file.read(MAX_PROOF)?;
+    if let Some(what) = foreign(&bytes) {
+        return Err(file.trouble(what));
+    }
     let name = file.name();
     match judge(&bytes, old, new, session) {
         Ok(facts) => session.report.consistency.push(ConsistencyFacts { file: name, ..facts }),
         // Two roots for one size were noticed when the second note was read.
         Err(("two_roots", _)) => {}
+        // A file without a byte is the whole proof where the sizes are the same, and else shows nothing either way.
+        Err(("not_consistent", _)) if bytes.is_empty() => return Err(file.trouble(EMPTY)),
+        Err(("bad_proof", why)) => {
+            let why = instead(&bytes, "a consistency proof", why);
+            session.report.problem(Complaint::of_file(&name, "bad_proof", why));
+        }
         Err((kind, why)) => session.report.problem(Complaint::of_file(&name, kind, why)),
     }
     Ok(())

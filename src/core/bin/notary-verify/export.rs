@@ -19,11 +19,12 @@ pub fn run(args: &ExportArgs, session: &mut Session) -> Result<(), Trouble> {
     for note in &args.note {
         notes::read(note, session)?;
     }
-    check(&args.export, args.allow_uncovered, session)
+    check(&args.export, args.allow_uncovered, !args.note.is_empty(), session)
 }
 
-/// Checks an export against all checkpoints that are believed so far.
-pub fn check(file: &Source, allow_uncovered: bool, session: &mut Session) -> Result<(), Trouble> {
+/// Checks an export against all checkpoints that are believed so far. If notes were given and none is, that is a problem
+/// already.
+pub fn check(file: &Source, allow_uncovered: bool, notes_given: bool, session: &mut Session) -> Result<(), Trouble> {
     let name = file.name();
     let believed = session.believed().to_vec();
     let remembered = session.remembered().map(|(state, checkpoint)| (state, checkpoint.clone()));
@@ -39,6 +40,12 @@ pub fn check(file: &Source, allow_uncovered: bool, session: &mut Session) -> Res
         stream::check(&mut input, &mut check, &mut progress, |finding| report.problem(Complaint::of(&name, finding)));
     drop(progress);
     let ended = ended.map_err(|error| file.unreadable(&error))?;
+    if let Some(what) = ended.foreign {
+        return Err(file.trouble(what));
+    }
+    if let Some(what) = ended.altered {
+        report.warning(format!("{name}: {what}"));
+    }
 
     let lines = check.size();
     report.export = Some(ExportFacts {
@@ -64,7 +71,9 @@ pub fn check(file: &Source, allow_uncovered: bool, session: &mut Session) -> Res
         let why = format!("the first {} lines are not those of the note that {state} remembers", checkpoint.size());
         session.report.problem(Complaint::of_file(&name, "other_root_than_remembered", why));
     }
-    cover(&name, lines, allow_uncovered, session);
+    if !notes_given || !session.believed().is_empty() {
+        cover(&name, lines, allow_uncovered, session);
+    }
     Ok(())
 }
 
@@ -105,7 +114,10 @@ fn cover(name: &str, lines: u64, allow_uncovered: bool, session: &mut Session) {
     if covered >= lines {
         return;
     }
-    let why = format!("no note covers the lines from {} to {lines}", covered + 1);
+    let why = match covered + 1 {
+        only if only == lines => format!("no note covers line {only}"),
+        first => format!("no note covers the lines from {first} to {lines}"),
+    };
     if allow_uncovered {
         session.report.unvouched(format!("{name}: {why}"));
     } else {

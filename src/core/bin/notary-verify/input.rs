@@ -8,6 +8,22 @@ use std::str::FromStr;
 
 use crate::Trouble;
 
+/// What is said of a file without a byte.
+pub const EMPTY: &str = "the file is empty";
+
+/// How files begin that hold what was asked for in another wrapping.
+const FOREIGN: [(&[u8], &str); 7] = [
+    (b"\x1f\x8b", "looks compressed (gzip): unpack it first"),
+    (b"\x28\xb5\x2f\xfd", "looks compressed (zstd): unpack it first"),
+    (b"\xfd7zXZ\0", "looks compressed (xz): unpack it first"),
+    (b"BZh", "looks compressed (bzip2): unpack it first"),
+    (b"PK\x03\x04", "looks compressed (zip): unpack it first"),
+    (b"\xff\xfe", UTF_16),
+    (b"\xfe\xff", UTF_16),
+];
+
+const UTF_16: &str = "looks like UTF-16, as some editors and PowerShell write: every file here is UTF-8";
+
 /// Where to read.
 #[derive(Clone)]
 pub enum Source {
@@ -48,6 +64,21 @@ impl Source {
         Ok(bytes)
     }
 
+    /// A file that is read as a whole, and that nothing can be said of if it is empty or of another kind.
+    pub fn read_text(&self, limit: usize) -> Result<Vec<u8>, Trouble> {
+        let bytes = self.read(limit)?;
+        match foreign(&bytes) {
+            Some(what) => Err(self.trouble(what)),
+            None if bytes.is_empty() => Err(self.trouble(EMPTY)),
+            None => Ok(bytes),
+        }
+    }
+
+    /// Why nothing can be said of it.
+    pub fn trouble(&self, why: &str) -> Trouble {
+        Trouble(format!("{}: {why}", self.name()))
+    }
+
     /// It cannot be read.
     pub fn unreadable(&self, error: &io::Error) -> Trouble {
         Trouble(format!("cannot read {}: {error}", self.name()))
@@ -66,4 +97,32 @@ impl FromStr for Source {
 pub fn shown(path: &Path) -> String {
     let text = path.to_string_lossy();
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// What a file is, by its first bytes, if it is nothing that can be read here.
+pub fn foreign(bytes: &[u8]) -> Option<&'static str> {
+    FOREIGN.into_iter().find_map(|(start, what)| bytes.starts_with(start).then_some(what))
+}
+
+/// What somebody's tool did to a text, as far as its first lines tell.
+pub fn altered(bytes: &[u8]) -> Option<&'static str> {
+    let first = bytes.iter().position(|&byte| byte == b'\n').and_then(|at| bytes.get(..at));
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        Some("begins with a byte order mark (UTF-8 BOM): remove it")
+    } else if first.is_some_and(|line| line.ends_with(b"\r")) {
+        Some("Windows line ends (CR LF): lines end in LF alone")
+    } else {
+        None
+    }
+}
+
+/// Why a text is not what it was given as: what it is instead, or what its parser says.
+pub fn instead(bytes: &[u8], asked: &str, error: String) -> String {
+    let kinds: [(&[u8], &str); 2] = [(br#"{"v":"#, "an export"), (b"c2sp.org/tlog-proof", "a proof")];
+    let found = kinds.into_iter().find(|(start, _)| bytes.starts_with(start)).map(|(_, kind)| kind);
+    match (altered(bytes), found) {
+        (Some(what), _) => what.to_owned(),
+        (None, Some(kind)) if kind != asked => format!("this looks like {kind}, not {asked}"),
+        _ => error,
+    }
 }

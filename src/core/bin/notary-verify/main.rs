@@ -33,6 +33,7 @@ use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use clap::error::ContextKind;
 
 use args::{Args, Command};
 use report::{Report, trouble_json};
@@ -42,7 +43,11 @@ use session::Session;
 pub struct Trouble(pub String);
 
 fn main() -> ExitCode {
-    let args = Args::parse();
+    // Told to put `--` before an option that is none, nobody is helped: no file is named so.
+    let args = Args::try_parse().unwrap_or_else(|mut error| {
+        error.remove(ContextKind::Suggested);
+        error.exit()
+    });
     let name = args.command.name();
     let (code, text) = match run(&args) {
         Ok(report) if args.json => (report.verdict().code(), report.json(name)),

@@ -6,7 +6,7 @@ use notary_core::{Digest, Timestamp};
 
 use crate::Trouble;
 use crate::args::ProofArgs;
-use crate::input::Source;
+use crate::input::{Source, instead};
 use crate::report::{Complaint, ProofFacts};
 use crate::session::Session;
 
@@ -18,10 +18,12 @@ pub fn run(args: &ProofArgs, session: &mut Session) -> Result<(), Trouble> {
 
 /// Checks a proof of `line`, or of the line that it holds.
 pub fn check(file: &Source, line: Option<&[u8]>, show: bool, session: &mut Session) -> Result<(), Trouble> {
-    let bytes = file.read(MAX_PROOF)?;
+    let bytes = file.read_text(MAX_PROOF)?;
     let name = file.name();
     if let Err(error) = judge(&name, &bytes, line, show, session) {
-        session.report.problem(Complaint::of_file(&name, problem(&error), error.to_string()));
+        let (kind, why) = (problem(&error), error.to_string());
+        let why = if kind == "bad_proof" { instead(&bytes, "a proof", why) } else { why };
+        session.report.problem(Complaint::of_file(&name, kind, why));
     }
     Ok(())
 }
@@ -59,7 +61,7 @@ fn judge(
 
 /// A line in a file of its own, with or without its newline.
 fn read_line(file: &Source) -> Result<Vec<u8>, Trouble> {
-    let mut line = file.read(MAX_LINE + 1)?;
+    let mut line = file.read_text(MAX_LINE + 1)?;
     if line.last() == Some(&b'\n') {
         line.pop();
     }

@@ -201,7 +201,8 @@ impl Report {
         lines.extend(self.problems.iter().map(Complaint::text));
         let hidden = self.found - self.problems.len() as u64;
         if hidden > 0 {
-            lines.push(format!("… and {hidden} more problems"));
+            let problems = if hidden == 1 { "problem" } else { "problems" };
+            lines.push(format!("… and {hidden} more {problems}"));
         }
         let verdict = match self.verdict() {
             Verdict::Good if quiet => String::new(),

@@ -3,15 +3,16 @@
 //! Invariants: keys come from the caller; those of a bundle are used only if he brought none, and are never
 //! enough for exit code 0. A note is remembered only if a key of the caller's signed it and nothing was wrong.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use notary_core::key::{Keys, TrustedKey};
+use notary_core::note::{NoteError, Signature};
 use notary_core::seal::{SealError, Standing, Trust};
 use notary_core::{Checkpoint, Origin, Seal};
 
 use crate::Trouble;
 use crate::args::{Args, Command};
-use crate::input::Source;
+use crate::input::{Source, altered};
 use crate::report::{Complaint, NoteFacts, Report, Verdict};
 use crate::state::State;
 
@@ -102,7 +103,11 @@ impl Session {
         let signers: Vec<String> = match standing {
             Ok(signers) => signers,
             Err(error) => {
-                self.report.problem(Complaint::of_file(file, seal_problem(&error), error.to_string()));
+                let why = match error {
+                    SealError::Note(NoteError::NoKnownKey) => self.strangers(seal),
+                    _ => error.to_string(),
+                };
+                self.report.problem(Complaint::of_file(file, seal_problem(&error), why));
                 return None;
             }
         };
@@ -129,6 +134,35 @@ impl Session {
         self.report.notes.push(NoteFacts { file: file.to_owned(), checkpoint: believed.checkpoint.clone(), signers });
         self.believed.push(believed.clone());
         Some(believed)
+    }
+
+    /// Who signed a note that no key vouches for, and why the keys that were given do not.
+    fn strangers(&self, seal: &Seal) -> String {
+        let (origin, size) = (seal.checkpoint().origin().as_str(), seal.checkpoint().size());
+        let signatures = seal.note().map_or(&[][..], |note| note.signatures());
+        let given = self.keys.as_slice();
+        for Signature { name, id, .. } in signatures {
+            let same = |trusted: &&TrustedKey| trusted.key.name() == name && trusted.key.id() == *id;
+            if let Some(last) = given.iter().find(same).and_then(|trusted| trusted.last_size) {
+                return format!("no known key signed the note: {id} counts up to size {last}, and this is size {size}");
+            }
+        }
+        // What others have signed besides, witnesses for one, is of interest only if the log has not.
+        let is_own = |signature: &Signature| signature.name == origin;
+        let has_own = signatures.iter().any(is_own);
+        let ids: BTreeSet<String> = signatures
+            .iter()
+            .filter(|signature| !has_own || is_own(signature))
+            .map(|signature| signature.id.to_string())
+            .collect();
+        let ids: Vec<String> = ids.into_iter().collect();
+        let one = if ids.len() == 1 { "that one" } else { "one of them" };
+        let keys = if given.len() == 1 {
+            "the 1 key given is not".to_owned()
+        } else {
+            format!("none of the {} keys given is", given.len())
+        };
+        format!("no known key signed the note: it bears a signature by {}; {keys} {one}", ids.join(" and "))
     }
 
     /// All checkpoints that are believed so far.
@@ -198,10 +232,13 @@ impl Report {
 }
 
 fn read_keys(file: &Source) -> Result<Keys, Trouble> {
-    let bytes = file.read(MAX_KEYS)?;
-    let text = String::from_utf8(bytes).map_err(|_| Trouble(format!("{}: not UTF-8", file.name())))?;
-    let keys = Keys::parse(&text).map_err(|(line, error)| Trouble(format!("{} line {line}: {error}", file.name())))?;
-    if keys.as_slice().is_empty() { Err(Trouble(format!("{}: no key in it", file.name()))) } else { Ok(keys) }
+    let bytes = file.read_text(MAX_KEYS)?;
+    let text = String::from_utf8(bytes).map_err(|_| file.trouble("not UTF-8"))?;
+    let keys = Keys::parse(&text).map_err(|(line, error)| match altered(text.as_bytes()) {
+        Some(what) => file.trouble(what),
+        None => Trouble(format!("{} line {line}: {error}", file.name())),
+    })?;
+    if keys.as_slice().is_empty() { Err(file.trouble("no key in it")) } else { Ok(keys) }
 }
 
 fn keys_of(keys: Vec<TrustedKey>) -> Result<Keys, Trouble> {
@@ -210,7 +247,6 @@ fn keys_of(keys: Vec<TrustedKey>) -> Result<Keys, Trouble> {
 
 /// The name for programs of why a seal is not believed.
 const fn seal_problem(error: &SealError) -> &'static str {
-    use notary_core::note::NoteError;
     match error {
         SealError::Unsigned => "unsigned",
         SealError::NotByTheLog | SealError::Note(NoteError::NoKnownKey) => "no_known_key",

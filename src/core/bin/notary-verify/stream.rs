@@ -15,6 +15,7 @@ use std::thread;
 use notary_core::export::{ExportCheck, Finding, Leaf};
 use notary_core::line::MAX_LINE;
 
+use crate::input::{altered, foreign};
 use crate::progress::Progress;
 
 /// How many bytes are read at once.
@@ -35,6 +36,10 @@ pub struct Ended {
     pub cut_short: bool,
     /// A line is longer than any can be. What follows it was not read.
     pub too_long: bool,
+    /// What it is instead of an export. Nothing was read beyond its first bytes.
+    pub foreign: Option<&'static str>,
+    /// What somebody's tool did to its first line.
+    pub altered: Option<&'static str>,
 }
 
 /// Whole lines, and what a worker made of them.
@@ -124,6 +129,15 @@ impl Reader<'_> {
         while !self.ended {
             let known = bytes.len();
             let read = (&mut *self.input).take(BATCH).read_to_end(bytes)?;
+            if self.state.bytes == 0 {
+                self.state.foreign = foreign(bytes);
+                self.state.altered = altered(bytes);
+                if self.state.foreign.is_some() {
+                    bytes.clear();
+                    self.ended = true;
+                    break;
+                }
+            }
             self.state.bytes += read as u64;
             if (read as u64) < BATCH {
                 self.ended = true;

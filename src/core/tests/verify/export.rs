@@ -85,6 +85,7 @@ fn problems_are_counted_beyond_those_that_are_printed() {
     assert_eq!((value["problems"].as_array().unwrap().len(), &value["problem_count"]), (10, &52.into()));
     let outcome = dir.run(&format!("{CHECK} --max-problems 3"));
     outcome.expect(1, "… and 49 more problems\nWRONG: 52 problems");
+    dir.run(&format!("{CHECK} --max-problems 51")).expect(1, "… and 1 more problem\n");
     dir.run(&format!("{CHECK} --max-problems 0")).expect(1, "WRONG: 52 problems");
 }
 
@@ -99,6 +100,9 @@ fn notes_of_several_sizes_are_checked_in_any_order() {
     // Without the note of all lines, some are not covered.
     dir.run(&format!("{some} export.jsonl")).expect(1, "line 9: no note covers the lines from 9 to 12");
     dir.run(&format!("{some} export.jsonl --allow-uncovered")).expect(3, "no note covers the lines from 9 to 12");
+
+    dir.put("11.note", log.seal(11).to_string());
+    dir.run("export --keys keys --note 11.note export.jsonl").expect(1, "line 12: no note covers line 12");
 
     // What was changed after line 5 is known to be there.
     let mut lines = log.lines.clone();

@@ -7,6 +7,7 @@ mod bundle;
 mod bytes;
 mod cases;
 mod export;
+mod kinds;
 mod log;
 mod notes;
 mod page;

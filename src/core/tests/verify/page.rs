@@ -61,6 +61,22 @@ fn the_page_for_auditors_shows_what_the_program_writes() {
     assert_eq!(checked, 10);
 }
 
+/// The manual and the page name the same reasons for exit code 3.
+#[test]
+fn the_page_and_the_manual_have_the_same_reasons_for_exit_code_3() {
+    let page = std::fs::read_to_string(PAGE).unwrap();
+    let (_, of_page) = page.split_once("Code 3 comes with these alone").unwrap();
+    let help = Dir::new().run("--help").stdout;
+    let (_, of_help) = help.split_once("\n  3  ").unwrap();
+    let (of_help, _) = of_help.split_once("\n\n").unwrap();
+    let reasons = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(|line| line.trim().replace('`', "")).skip_while(|line| !line.starts_with("- "));
+        lines.take_while(|line| line.starts_with("- ")).collect()
+    };
+    assert_eq!(reasons(of_page), reasons(of_help));
+    assert_eq!(reasons(of_page).len(), 6);
+}
+
 /// What a shell with the program in its path writes.
 fn output_of(commands: &str, dir: &Dir) -> String {
     let programs = Path::new(env!("CARGO_BIN_EXE_notary-verify")).parent().unwrap().display();

@@ -67,7 +67,6 @@ fn a_proof_of_something_else_is_refused() {
         ("another size", text.replace("\n12\n", "\n13\n"), "bad_signature"),
         ("CRLF", text.replace('\n', "\r\n"), "bad_proof"),
         ("cut short", text[..100].to_owned(), "bad_proof"),
-        ("nothing", String::new(), "bad_proof"),
     ];
     for (name, text, problem) in cases {
         dir.put("x.proof", &text);
@@ -113,7 +112,8 @@ fn what_does_not_grow_out_of_the_older_note_is_refused() {
         ("--old fork5 --new 12 proof", "not_consistent"),
         ("--old 5 --new fork12 proof", "not_consistent"),
         ("--old fork12 --new 12 none", "two_roots"),
-        ("--old 5 --new 12 none", "not_consistent"),
+        // That the newer note is the smaller one convicts, with or without a proof.
+        ("--old 12 --new 5 none", "shrunk"),
         ("--old 5 --new 12 bad", "bad_proof"),
         ("--old 5 --new 12 binary", "bad_proof"),
         ("--old body --new 12 proof", "unsigned"),
@@ -125,6 +125,8 @@ fn what_does_not_grow_out_of_the_older_note_is_refused() {
         assert_eq!((&value["exit_code"], &value["problem_count"]), (&1.into(), &1.into()), "{args}: {value}");
     }
     dir.run("consistency --keys keys --old 5 --new 12 nowhere").expect(2, "nowhere");
+    dir.run("consistency --keys keys --old 5 --new 12 none").expect(2, "none: the file is empty");
+    dir.run("consistency --keys keys --old 12 --new 12 none").expect(0, "good");
     dir.run("consistency --keys keys --old - --new 12 -").expect(2, "only once");
     dir.run("consistency --keys keys --unsigned --old body --new 12 proof").expect(3, "begins with");
 }
