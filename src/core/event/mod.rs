@@ -9,8 +9,8 @@
 //! `check` refuses what `jsonb` would.
 //!
 //! Invariants: nothing is dropped. What no column holds stands in `details`, at its path; numbers and JSON values keep
-//! their exact text; known members that are null are as if they were not there. Any text gives an event or an error, and
-//! an error tells no value.
+//! their exact text; known members that are null are as if they were not there. Any text gives an event or an error,
+//! and an error tells no value.
 
 mod check;
 mod error;

@@ -18,8 +18,8 @@ pub(super) fn uuid(text: &str) -> Option<[u8; 16]> {
     u128::from_str_radix(&digits, 16).ok().filter(|_| hex).map(u128::to_be_bytes)
 }
 
-/// An address of IPv4 or IPv6 as `inet` takes it, and whether it is all that the text said: false if there was a port, or
-/// a list of which it is the first.
+/// An address of IPv4 or IPv6 as `inet` takes it, and whether it is all that the text said: false if there was a port,
+/// or a list of which it is the first.
 pub(super) fn ip(text: &str) -> Option<(String, bool)> {
     let (first, alone) = text.split_once(',').map_or((text, true), |(first, _)| (first, false));
     let first = first.trim();

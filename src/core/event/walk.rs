@@ -1,8 +1,8 @@
-//! The walk through an event: objects nearer to the top first, their members in the order of the table; what no column
-//! takes stays in details.
+//! The walk through an event: objects nearer to the top first, their members in the order of the table; what no
+//! column takes stays in details.
 //!
-//! Invariant: each member ends in a column, in details, or is a known one that is null. An object is opened at most four
-//! deep (`event_data.context.actor`), so nothing here depends on how deep an event nests.
+//! Invariant: each member ends in a column, in details, or is a known one that is null. An object is opened at most
+//! four deep (`event_data.context.actor`), so nothing here depends on how deep an event nests.
 
 use std::borrow::Cow;
 use std::collections::{HashSet, VecDeque};

@@ -15,7 +15,8 @@ pub(super) type Read = Option<(i64, bool)>;
 ///
 /// `YYYY-MM-DD`, then nothing (midnight) or `T`, `t` or a space and `hh:mm`, `hh:mm:ss` or `hh:mm:ss.f` with any number
 /// of decimals after a point or a comma, then nothing (UTC), `Z`, `z`, `±hh`, `±hhmm` or `±hh:mm`. As in PostgreSQL,
-/// `24:00:00` ends the day, second 60 is the next minute, and zones reach to ±15:59. Decimals after the sixth are cut off.
+/// `24:00:00` ends the day, second 60 is the next minute, and zones reach to ±15:59. Decimals after the sixth are cut
+/// off.
 #[must_use]
 pub fn parse_time(text: &str) -> Option<i64> {
     read_text(text).map(|(micros, _)| micros)

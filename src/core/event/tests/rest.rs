@@ -155,9 +155,8 @@ fn details_keep_their_names_and_the_events_give_way() {
     );
     reads(
         with(json!({"details": {"actor": "d", "context": 1}, "actor": {"id": "u", "x": 1}, "context": {"y": 2}})),
-        with(
-            json!({"actor": "u", "details": {"actor": "d", "context": 1, "event.actor": {"x": 1}, "event.context": {"y": 2}}}),
-        ),
+        with(json!({"actor": "u", "details": {"actor": "d", "context": 1,
+            "event.actor": {"x": 1}, "event.context": {"y": 2}}})),
     );
 }
 

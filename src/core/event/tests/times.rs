@@ -160,7 +160,8 @@ proptest! {
 
     #[test]
     fn microseconds_are_exact(micros in -99_999_999_999_999_999_i64..99_999_999_999_999_999) {
-        let text = format!("{}{}.{:06}", if micros < 0 { "-" } else { "" }, (micros / 1_000_000).abs(), (micros % 1_000_000).abs());
+        let (sign, all) = (if micros < 0 { "-" } else { "" }, micros.abs());
+        let text = format!("{sign}{}.{:06}", all / 1_000_000, all % 1_000_000);
         if let Some(read) = read_number(&text) {
             prop_assert_eq!(read, (micros - UNIX_EPOCH, true));
         }
