@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`digest`] | 32 bytes of SHA-256 |
 //! | [`id`] | the uuid of a log |
+//! | `event` | the JSON events of applications as columns of an event log (feature `event`) |
 //! | [`time`] | PostgreSQL's timestamps as text |
 //! | [`line`](mod@line) | the canonical line of an entry: writing it and reading it strictly |
 //! | [`header`] | the line that opens a segment |
@@ -31,6 +32,8 @@ pub mod chain;
 pub mod checkpoint;
 pub mod consistency;
 pub mod digest;
+#[cfg(feature = "event")]
+pub mod event;
 pub mod export;
 pub mod finding;
 pub mod header;

@@ -16,7 +16,7 @@ pub struct Timestamp(pub i64);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NotATimestamp;
 
-const MICROS_PER_DAY: i64 = 86_400_000_000;
+pub(crate) const MICROS_PER_DAY: i64 = 86_400_000_000;
 /// Days from 0000-03-01, where the calendar arithmetic starts, to 2000-01-01.
 const EPOCH: i64 = 730_425;
 /// Days in 400 years, after which the calendar repeats.
@@ -86,7 +86,7 @@ fn write(out: &mut Vec<u8>, t: i64, zone: &[u8]) {
 /// Year (0 is 1 BC), month and day of a day number counted from 2000-01-01.
 ///
 /// Years are counted from March here, so that the leap day is the last of its year.
-const fn date(days: i64) -> (i64, i64, i64) {
+pub(crate) const fn date(days: i64) -> (i64, i64, i64) {
     let days = days + EPOCH;
     let era = days.div_euclid(DAYS_PER_ERA);
     let day_of_era = days.rem_euclid(DAYS_PER_ERA);
@@ -100,7 +100,7 @@ const fn date(days: i64) -> (i64, i64, i64) {
 }
 
 /// The inverse of [`date`]; days and months out of range give some day, which the caller refuses.
-const fn days(year: i64, month: i64, day: i64) -> i64 {
+pub(crate) const fn days(year: i64, month: i64, day: i64) -> i64 {
     let year = year - (month <= 2) as i64;
     let era = year.div_euclid(400);
     let year_of_era = year.rem_euclid(400);

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::str::FromStr;
 
 use notary_core::consistency::ConsistencyProof;
+use notary_core::event::{self, Event};
 use notary_core::key::{KeyId, Keys, TrustedKey, VerifierKey};
 use notary_core::latest::Latest;
 use notary_core::line::{self, EntryLine, Line, Sealed};
@@ -18,6 +19,15 @@ use serde_json::Value;
 
 use crate::corpus::{self, SECRETS, World};
 use crate::{READ, Said, Target, refused, shape};
+
+/// Events in the shapes that applications write.
+const EVENTS: [&str; 5] = [
+    r#"{"timestamp":"2026-11-20T16:07:00.5+01:00","event_type":"a.b","actor":"u","entity_id":42,"old_value":{"n":1e400},"new_value":[0.10],"context":{"ip":"192.0.2.7","user_id":"v","x":"\u00e9"}}"#,
+    r#"{"eventId":"6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb","timestamp":1763654820.25,"actor":{"userId":"u","role":"r","type":"bot","ipAddress":"[::1]:80"},"action":"a","resource":{"type":"t","id":1,"name":"n","x":{}},"details":{"checksum":1},"result":"ok","checksum":2}"#,
+    r#"{"event_type":"a","event_data":{"time":"2026-11-20","user":{"id":7,"x":[1]},"context":{"actor":{"name":"n"},"traceId":"t"},"result":"?"}}"#,
+    r#"{"event":"a","piiFields":["x"],"tags":"t","labels":{"a":"b"},"status":"ok","traceparent":"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01","ip":"1.2.3.4, 5.6.7.8"}"#,
+    r#"{"action":"a","details":{"a":1,"event.a":2},"a":3,"event.a":4,"id":null}"#,
+];
 
 pub fn targets() -> Vec<Target> {
     let world = World::new();
@@ -39,6 +49,7 @@ pub fn targets() -> Vec<Target> {
         Target::parser("line", [corpus::lines(), corpus::bad_lines()].concat(), line),
         Target::parser("header", headers.collect(), header),
         Target::parser("time", corpus::times(), time),
+        Target::parser("event", owned(&EVENTS), event),
         Target::parser("ids", ids, ids_),
         Target::parser("origin", origins, origin),
         Target::parser("checkpoint", bodies, checkpoint),
@@ -204,6 +215,31 @@ fn time(text: &[u8]) -> Said {
         again(text.as_bytes(), &printed)?;
     }
     spelt::<Timestamp>(text)
+}
+
+fn event(text: &[u8]) -> Said {
+    let Ok(text) = std::str::from_utf8(text) else {
+        return Ok("not UTF-8".to_owned());
+    };
+    if let Some(micros) = event::parse_time(text) {
+        holds(event::parse_time(&Timestamp(micros).to_string()) == Some(micros), "its time is read as another")?;
+    }
+    let read = match Event::read(text) {
+        Ok(read) => read,
+        Err(error) => return refused(&error),
+    };
+    for json in [&read.details, &read.old_value, &read.new_value].into_iter().flatten() {
+        match serde_json::from_str::<Value>(json) {
+            Ok(value) => holds(count_members(&value) == count_colons(json.as_bytes()), "a name stands twice")?,
+            // What it cannot hold is still JSON.
+            Err(error) if error.to_string().starts_with("recursion limit") => {}
+            Err(error) if error.to_string().starts_with("number out of range") => {}
+            Err(error) => return Err(format!("no JSON to others: {error}")),
+        }
+    }
+    holds(read.details.as_ref().is_none_or(|details| details.starts_with('{')), "details are no object")?;
+    holds(event::read_all(&format!("[{text}]")) == Ok(vec![read.clone()]), "in an array it is another event")?;
+    Ok(format!("{READ}{}", shape(format!("{read:?}").as_bytes())))
 }
 
 fn ids_(text: &[u8]) -> Said {
