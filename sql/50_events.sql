@@ -29,3 +29,22 @@ CREATE FUNCTION notary.set_context(actor text DEFAULT NULL, actor_role text DEFA
     AS 'MODULE_PATHNAME', 'set_context_wrapper';
 COMMENT ON FUNCTION notary.set_context(text, text, inet, text, text, text, text, boolean) IS 'Says who acts from now on, for the events that the INSERTs of this transaction (local => false: of this session) leave it out of. All seven at once: what is left out here is unset. The same as SET LOCAL notary.actor = … and so on.';
 
+CREATE FUNCTION notary.log_event(event jsonb) RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'notary_log_event';
+COMMENT ON FUNCTION notary.log_event(jsonb) IS 'Writes an event, as applications emit them, to the log that the setting notary.default_log names; returns its id. The documentation has the table of which member goes where; what is unknown goes to details. Errors: 22023 a malformed event (the message names the member), or no notary.default_log, 42P01 no such table, 42501 no INSERT privilege, 55000 not an event log.';
+
+CREATE FUNCTION notary.log_event(log regclass, event jsonb) RETURNS uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'notary_log_event_to';
+COMMENT ON FUNCTION notary.log_event(regclass, jsonb) IS 'Writes an event, as applications emit them, to an event log; returns its id. Errors as for notary.log_event(jsonb).';
+
+CREATE FUNCTION notary.log_events(events jsonb) RETURNS SETOF uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'notary_log_events';
+COMMENT ON FUNCTION notary.log_events(jsonb) IS 'Writes an array of events, all or none, to the log that notary.default_log names; returns their ids in the same order. Errors as for notary.log_event(jsonb).';
+
+CREATE FUNCTION notary.log_events(log regclass, events jsonb) RETURNS SETOF uuid
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'notary_log_events_to';
+COMMENT ON FUNCTION notary.log_events(regclass, jsonb) IS 'Writes an array of events, all or none, to an event log; returns their ids in the same order. Errors as for notary.log_event(jsonb).';

@@ -37,6 +37,11 @@ fn no_relation(relid: pg_sys::Oid) -> Error {
     }
 }
 
+/// Opens a table that a caller names.
+pub fn open_table(relid: pg_sys::Oid, lock: u32) -> Result<Rel, Error> {
+    Rel::try_open(relid, lock).ok_or_else(|| no_relation(relid))
+}
+
 /// Refuses all but the table's owner and superusers.
 pub fn ownership(relid: pg_sys::Oid, what: &'static str) -> Result<(), Error> {
     let rel = Rel::try_open(relid, pg_sys::AccessShareLock).ok_or_else(|| no_relation(relid))?;

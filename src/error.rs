@@ -63,6 +63,7 @@ pub enum Error {
         table: String,
         /// What it lacks.
         why: String,
+    },
     /// A partitioned table was named where a partition is meant.
     HasPartitions {
         /// The partitioned table.
@@ -328,6 +329,7 @@ impl Error {
                 format!("{table} is not an event log"),
                 why,
                 "notary.create_log(name) makes one.".into(),
+            ),
             Self::HasPartitions { table } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,
                 format!("{table} is partitioned"),

@@ -19,6 +19,6 @@ mod context;
 mod create;
 mod ids;
 mod words;
-// mod write;
+mod write;
 
 pub use about::is_event_log;

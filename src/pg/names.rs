@@ -1,4 +1,4 @@
-//! Names of relations that are to be made.
+//! Names of relations that are to be made, or are there.
 
 use super::relation;
 use pgrx::pg_sys;
@@ -30,5 +30,17 @@ pub fn of_index(schema: &str, table: &str, column: &str) -> String {
         let schema = pg_sys::get_namespace_oid(schema.as_ptr(), false);
         let name = pg_sys::ChooseRelationName(table.as_ptr(), column.as_ptr(), c"idx".as_ptr(), schema, false);
         relation::c_string(name)
+    }
+}
+
+/// The relation of a name that is there, by the search_path unless it has a schema.
+pub fn existing(name: &str) -> pg_sys::Oid {
+    let text = CString::new(name).unwrap_or_default();
+    // SAFETY: as above; what is not there is raised as an error.
+    unsafe {
+        let text = pg_sys::cstring_to_text(text.as_ptr());
+        let range = pg_sys::makeRangeVarFromNameList(pg_sys::textToQualifiedNameList(text));
+        #[allow(clippy::cast_possible_wrap)] // NoLock is 0
+        pg_sys::RangeVarGetRelidExtended(range, pg_sys::NoLock as i32, 0, None, core::ptr::null_mut())
     }
 }

@@ -95,3 +95,13 @@ pub fn record(fcinfo: pg_sys::FunctionCallInfo, row: Vec<Option<pg_sys::Datum>>)
         pg_sys::HeapTupleHeaderGetDatum((*tuple).t_data)
     }
 }
+
+/// The text of the jsonb argument `index` of a call, None for NULL: with every number as it is stored.
+pub fn jsonb_text(fcinfo: pg_sys::FunctionCallInfo, index: usize) -> Option<String> {
+    // SAFETY: the function is declared in SQL with a jsonb at that place; jsonb_out gives a C string.
+    unsafe {
+        let value = pgrx::fcinfo::pg_getarg_datum(fcinfo, index)?;
+        let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(value)])?;
+        Some(super::relation::c_string(text.cast_mut_ptr()))
+    }
+}

@@ -88,7 +88,9 @@ impl Row {
 
 /// The table. A name stands at most once for each level.
 pub(super) const TABLE: &[Row] = &[
-    row(EVENT, &["id", "event_id"], Column::Id),
+    // An id within event_data may be that of anything.
+    row(TOP, &["id"], Column::Id),
+    row(EVENT, &["event_id"], Column::Id),
     row(EVENT, &["timestamp", "@timestamp", "occurred_at", "time", "event_time", "ts"], Column::OccurredAt),
     row(EVENT, &["action", "event_type", "event", "event_name"], Column::Action),
     row(REQUEST, &["actor"], Column::Actor).opens(Level::Actor),
