@@ -64,6 +64,48 @@ pub enum Error {
         /// What it lacks.
         why: String,
     },
+    /// A table's changes are tracked, and something would end that.
+    Tracked {
+        /// What was tried.
+        attempt: String,
+        /// The table, qualified.
+        table: String,
+        /// Why it is refused.
+        detail: String,
+    },
+    /// A table cannot be tracked.
+    CannotTrack {
+        /// The table, qualified.
+        table: String,
+        /// Why.
+        why: String,
+        /// What to do instead.
+        hint: String,
+    },
+    /// The table is not tracked.
+    NotTracked {
+        /// The table, qualified.
+        table: String,
+    },
+    /// The caller may not insert into the log.
+    NoInsert {
+        /// The log, qualified.
+        table: String,
+    },
+    /// The table has no such column.
+    NoColumn {
+        /// The table, qualified.
+        table: String,
+        /// The column.
+        column: String,
+    },
+    /// The trigger of a tracked table is not what track made, or leads nowhere.
+    TrackingDamaged {
+        /// The table, qualified.
+        table: String,
+        /// In what way.
+        why: String,
+    },
     /// A partitioned table was named where a partition is meant.
     HasPartitions {
         /// The partitioned table.
@@ -268,6 +310,7 @@ impl Error {
                 Some((log.clone(), attempt.clone()))
             }
             Self::ValuesSupplied { table, column } => Some((table.clone(), format!("INSERT with {column}"))),
+            Self::Tracked { attempt, table, .. } => Some((table.clone(), attempt.clone())),
             _ => None,
         }
     }
@@ -329,6 +372,42 @@ impl Error {
                 format!("{table} is not an event log"),
                 why,
                 "notary.create_log(name) makes one.".into(),
+            ),
+            Self::Tracked { attempt, table, detail } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{attempt} is refused: changes of {table} are tracked"),
+                detail,
+                format!("To end that, the table's owner can run: SELECT notary.untrack('{}', 'why')", table.replace('\'', "''")),
+            ),
+            Self::CannotTrack { table, why, hint } => {
+                parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("{table} cannot be tracked"), why, hint)
+            }
+            Self::NotTracked { table } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("{table} is not tracked"),
+                "It has no trigger ~notary_track.".into(),
+                "SELECT * FROM notary.tracked shows the tables that are; notary.track(table, log) begins it.".into(),
+            ),
+            Self::NoInsert { table } => parts(
+                Code::ERRCODE_INSUFFICIENT_PRIVILEGE,
+                format!("permission denied for table {table}"),
+                "Whoever has changes recorded in a log needs the INSERT privilege on it.".into(),
+                format!("Its owner can run: GRANT INSERT ON {table} TO your_role."),
+            ),
+            Self::NoColumn { table, column } => parts(
+                Code::ERRCODE_UNDEFINED_COLUMN,
+                format!("column \"{column}\" of {table} does not exist"),
+                "It was named as PII, or to be excluded.".into(),
+                "Names are as in the catalogs, without quotes and in their own case.".into(),
+            ),
+            Self::TrackingDamaged { table, why } => parts(
+                Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                format!("a change of {table} cannot be recorded"),
+                why,
+                format!(
+                    "Its owner can end the tracking, SELECT notary.untrack('{}', 'why'), and begin it anew with notary.track.",
+                    table.replace('\'', "''")
+                ),
             ),
             Self::HasPartitions { table } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,
@@ -526,4 +605,11 @@ impl<T> OrRaise<T> for Result<T, Error> {
     fn or_raise(self) -> T {
         self.unwrap_or_else(|error| error.raise())
     }
+}
+
+/// A reason as a sentence.
+pub fn sentence(why: &str) -> String {
+    let mut letters = why.chars();
+    let first = letters.next().into_iter().flat_map(char::to_uppercase);
+    first.chain(letters).chain(std::iter::once('.')).collect()
 }

@@ -22,6 +22,10 @@ pub enum Action {
     Forget,
     /// A log may be sealed again after a restore or failover.
     Resume,
+    /// Changes of a table are recorded from now on.
+    Track,
+    /// They are no longer.
+    Untrack,
 }
 
 impl Action {
@@ -32,6 +36,8 @@ impl Action {
             Self::Attest => "attest",
             Self::Forget => "forget",
             Self::Resume => "resume",
+            Self::Track => "track",
+            Self::Untrack => "untrack",
         }
     }
 }

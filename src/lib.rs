@@ -12,6 +12,9 @@
 //! | the read path: rows → findings | `verify/` |
 //! | seals, proofs, export; keys | `seal/` |
 //! | event logs: context, JSON events, what they are found by | `event/` |
+//! | captured changes of business tables | `capture/` |
+//! | event logs as tables | `event_table.rs` |
+//! | tracked tables: their triggers | `tracked.rs` |
 //! | what is known of a log from its triggers | `log.rs` |
 //! | what is remembered of a log's Merkle tree | `tree/` |
 //! | who may do what | `access.rs` |
@@ -20,12 +23,14 @@
 //! | settings | `gucs.rs` |
 //! | what SQL sees | `schema.rs` and `../sql/` |
 //!
-//! `append`, `verify`, `protect`, `guard`, `seal` and `event` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
+//! `append`, `verify`, `protect`, `guard`, `seal`, `event` and `capture` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
 
 mod access;
 mod append;
+mod capture;
 mod error;
 mod event;
+mod event_table;
 mod guard;
 mod gucs;
 mod journal;
@@ -34,6 +39,7 @@ mod pg;
 mod protect;
 mod schema;
 mod seal;
+mod tracked;
 mod tree;
 mod verify;
 

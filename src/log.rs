@@ -34,6 +34,8 @@ pub struct Functions {
     pub refuse: pg_sys::Oid,
     /// notary.about(), which makes no table a log
     pub about: pg_sys::Oid,
+    /// notary.capture(), which makes a table a tracked one
+    pub capture: pg_sys::Oid,
 }
 
 thread_local! {
@@ -49,13 +51,14 @@ impl Functions {
             append: trigger::function(c"append")?,
             refuse: trigger::function(c"refuse")?,
             about: trigger::function(c"about")?,
+            capture: trigger::function(c"capture")?,
         };
         if OURS.get() == Some(found) {
             return Some(found);
         }
         let extension = catalog_scan::extension(c"pg_notary")?;
         let is_ours = |function| catalog_scan::is_member(pg_sys::ProcedureRelationId, function, extension);
-        [found.append, found.refuse, found.about].into_iter().all(is_ours).then(|| {
+        [found.append, found.refuse, found.about, found.capture].into_iter().all(is_ours).then(|| {
             OURS.set(Some(found));
             found
         })
@@ -209,6 +212,14 @@ fn calling<'a>(triggers: &'a [Trigger], function: pg_sys::Oid, name: &str) -> Op
 /// Is the relation part of a log: does it carry any trigger of ours, enabled or not, whole or damaged?
 pub fn is_log(rel: &Rel, functions: &Functions) -> bool {
     rel.triggers().iter().any(|t| functions.has(t.function))
+}
+
+/// Which log the relation is part of, by its triggers.
+pub fn id(rel: &Rel, functions: &Functions) -> Result<Option<LogId>, Error> {
+    Ok(mark(rel, functions)?.map(|mark| match mark {
+        Mark::Segment(segment) => segment.log(),
+        Mark::Partitioned { log, .. } => log,
+    }))
 }
 
 /// What the relation's triggers say, or None for a table that is no log.

@@ -8,4 +8,5 @@ extension_sql_file!("../sql/20_protect.sql", name = "protect", requires = ["trig
 extension_sql_file!("../sql/30_verify.sql", name = "verify", requires = ["protect"]);
 extension_sql_file!("../sql/40_seal.sql", name = "seal", requires = ["verify"]);
 extension_sql_file!("../sql/50_events.sql", name = "events", requires = ["seal"]);
-extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["events"], finalize);
+extension_sql_file!("../sql/55_capture.sql", name = "capture", requires = ["events"]);
+extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["capture"], finalize);

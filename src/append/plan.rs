@@ -50,12 +50,12 @@ thread_local! {
 
 /// The plan for the table of this row, made anew after any change of the table's definition.
 pub fn get(row: &Insert) -> Result<Shared, Error> {
-    if SEEN.get() != inval::epoch() {
-        SEEN.set(inval::epoch());
-        let dirty = inval::take_dirty();
-        PLANS.with_borrow_mut(|plans| match dirty {
+    let epoch = inval::epoch();
+    if SEEN.get() != epoch {
+        let changed = inval::changed_since(SEEN.replace(epoch));
+        PLANS.with_borrow_mut(|plans| match changed {
             None => plans.clear(),
-            Some(dirty) => plans.retain(|table, _| !dirty.contains(table)),
+            Some(changed) => plans.retain(|table, _| !changed.contains(table)),
         });
     }
     let table = row.table_oid();

@@ -9,7 +9,6 @@
 use super::{context, ids};
 use crate::error::{Error, OrRaise as _};
 use crate::gucs;
-use crate::log::{self, Functions};
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
@@ -58,11 +57,6 @@ struct Columns {
 thread_local! {
     static COLUMNS: PerTable<Columns> = PerTable::new();
     static BUFFERS: RefCell<(Vec<pg_sys::Datum>, Vec<bool>)> = RefCell::default();
-}
-
-/// Does the table have the trigger of event logs?
-pub fn is_event_log(rel: &Rel, functions: &Functions) -> bool {
-    rel.triggers().iter().any(|t| t.function == functions.about && t.name == log::ABOUT_TRIGGER)
 }
 
 impl Columns {

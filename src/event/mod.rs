@@ -20,5 +20,3 @@ mod create;
 mod ids;
 mod words;
 mod write;
-
-pub use about::is_event_log;

@@ -1,8 +1,9 @@
 //! `notary.log_event`: events as applications emit them, read by `notary_core::event` and written with the caller's rights.
 
-use super::{about, ids};
+use super::ids;
 use crate::access;
-use crate::error::{Error, OrRaise as _};
+use crate::error::{Error, OrRaise as _, sentence};
+use crate::event_table;
 use crate::gucs;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
@@ -78,7 +79,7 @@ fn named(log: Option<pg_sys::Oid>) -> Result<Rel, Error> {
 
 fn open(relid: pg_sys::Oid) -> Result<Rel, Error> {
     let rel = access::open_table(relid, pg_sys::RowExclusiveLock)?;
-    if about::is_event_log(&rel, &access::trigger_functions()?) {
+    if event_table::is_event_log(&rel, &access::trigger_functions()?) {
         return Ok(rel);
     }
     Err(Error::NotAnEventLog { table: rel.qualified(), why: "It has no trigger ~notary_about.".into() })
@@ -98,13 +99,14 @@ fn malformed(why: EventError) -> Error {
             "" => "the event is malformed".into(),
             member => format!("the event's member \"{member}\" is malformed"),
         },
-        detail: format!("There, {}.", why.what),
+        detail: sentence(&why.what.to_string()),
         hint: format!("Expected: {}.", why.expected),
     }
 }
 
 /// The columns, in the order of the arguments.
-const COLUMNS: &str = "id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name,
+const COLUMNS: &str =
+    "id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name,
     result, ip, user_agent, session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags";
 
 fn insert(log: &Rel, event: Event) -> Result<Uuid, Error> {

@@ -12,6 +12,7 @@ use crate::pg::event_trigger::{self, Call};
 use crate::pg::row::{NOTARY_COLUMNS, is_notary_column};
 use crate::pg::spi::quote_ident;
 use crate::pg::{context, relation, types};
+use crate::tracked;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 
@@ -165,6 +166,9 @@ pub fn default_made(table: pg_sys::Oid, number: i16, functions: &Functions) -> R
 /// ddl_command_end of ALTER TABLE: a constant default of ADD COLUMN is stored last of all, beside the column, and stays
 /// there when the default is dropped.
 pub fn command_ends() -> Result<(), Error> {
+    if let Some(functions) = Functions::find() {
+        tracked::command_ends(&functions)?;
+    }
     let added: Vec<_> = with_added(|all| all.iter().map(|a| (a.table, a.number)).collect());
     if added.is_empty() {
         return Ok(());
@@ -194,12 +198,19 @@ fn with_default(table: pg_sys::Oid, name: &str) -> Error {
 
 /// RENAME COLUMN, ALTER COLUMN … .
 pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(), Error> {
-    if !facts::is_log(table, functions) {
+    let (is_log, is_tracked) = (facts::is_log(table, functions), facts::is_tracked(table, functions));
+    if !is_log && !is_tracked {
         return Ok(());
     }
     let (Some(old), Some(new)) = (column(table, number, View::Before), column(table, number, View::After)) else {
         return Ok(());
     };
+    if !is_log {
+        if old.name != new.name {
+            tracked::renamed(table, &old.name, &new.name);
+        }
+        return Ok(());
+    }
     let no = |attempt: &str, why: &str| {
         let attempt = format!("{attempt} {}", quote_ident(&old.name));
         Err(facts::refusal(table, attempt, why, ""))

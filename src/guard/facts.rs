@@ -40,6 +40,13 @@ impl Trigger {
         self.version != old.version
     }
 
+    /// Is it one that nobody takes away or weakens: of a log, of an event log that is protected, of a tracked table?
+    pub fn is_guarded(&self, functions: &Functions) -> bool {
+        self.is_ours(functions)
+            || self.function == functions.capture
+            || (self.function == functions.about && is_log(self.table, functions))
+    }
+
     /// Does it call a function of ours?
     pub fn is_ours(&self, functions: &Functions) -> bool {
         functions.has(self.function)
@@ -50,9 +57,16 @@ impl Trigger {
         const BEFORE_ROW_INSERT: u32 =
             pg_sys::TRIGGER_TYPE_BEFORE | pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_INSERT;
         !self.is_ours(functions)
+            && self.function != functions.about
             && self.kind & BEFORE_ROW_INSERT == BEFORE_ROW_INSERT
-            && self.name.as_bytes() > log::APPEND_TRIGGER.as_bytes()
+            && self.name.as_bytes() > last(self.table, functions).as_bytes()
     }
+}
+
+/// The trigger that no BEFORE INSERT trigger of anybody's may come after.
+fn last(table: pg_sys::Oid, functions: &Functions) -> &'static str {
+    let is_event_log = triggers(table, View::Before).iter().any(|t| t.function == functions.about);
+    if is_event_log { log::ABOUT_TRIGGER } else { log::APPEND_TRIGGER }
 }
 
 /// A trigger by its OID.
@@ -68,6 +82,12 @@ pub fn triggers(relid: pg_sys::Oid, view: View) -> Vec<Trigger> {
 /// Was the relation part of a log before the command under way?
 pub fn is_log(relid: pg_sys::Oid, functions: &Functions) -> bool {
     catalog_scan::has_triggers(relid) && triggers(relid, View::Before).iter().any(|t| t.is_ours(functions))
+}
+
+/// Were changes of the table tracked before the command under way?
+pub fn is_tracked(relid: pg_sys::Oid, functions: &Functions) -> bool {
+    catalog_scan::has_triggers(relid)
+        && triggers(relid, View::Before).iter().any(|trigger| trigger.function == functions.capture)
 }
 
 /// Any log of this database, `notary.journal` only if there is no other. By pg_trigger itself, all of which is read:

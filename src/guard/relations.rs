@@ -179,6 +179,9 @@ pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
 
 /// INHERIT, NO INHERIT, ATTACH and DETACH PARTITION, and tables made as children or partitions.
 pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
+    if facts::is_tracked(parent, functions) {
+        crate::tracked::note_partition(child);
+    }
     let (child_is_log, parent_is_log) = (facts::is_log(child, functions), facts::is_log(parent, functions));
     if !child_is_log && !parent_is_log {
         return Ok(());

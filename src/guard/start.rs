@@ -10,6 +10,7 @@ use crate::log::{self, Functions};
 use crate::pg::event_trigger::{Call, Tag};
 use crate::pg::parse_tree::{Command, Name};
 use crate::pg::{catalog_scan, spi};
+use crate::tracked;
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -28,6 +29,7 @@ pub fn drop_command(part: &str) -> String {
 pub fn before(call: &Call) -> Result<(), Error> {
     TAG.set(call.tag());
     log::watch_partitions();
+    tracked::command_begins();
     let Some(command) = call.command() else {
         return Ok(());
     };

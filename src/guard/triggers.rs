@@ -14,14 +14,13 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     };
     // The first trigger of a table is made in two steps, so that the new row may be found in both views.
-    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old) && old.is_ours(functions));
+    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old) && old.is_guarded(functions));
     if let Some(old) = old {
-        return Err(facts::refusal(
-            old.table,
-            format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name)),
-            "The trigger is what makes the table a log.",
-            "",
-        ));
+        let attempt = format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name));
+        if old.function == functions.capture {
+            return Err(tracked(&old, attempt));
+        }
+        return Err(facts::refusal(old.table, attempt, "The trigger is what makes the table a log.", ""));
     }
     if !facts::is_log(new.table, functions) {
         return Ok(());
@@ -53,7 +52,7 @@ pub fn altered(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let (Some(old), Some(new)) = (facts::trigger(oid, View::Before), facts::trigger(oid, View::After)) else {
         return Ok(());
     };
-    if old.is_ours(functions) {
+    if old.is_guarded(functions) {
         let attempt = if old.name != new.name {
             "RENAME TRIGGER"
         } else if strength(new.enabled) >= strength(old.enabled) {
@@ -63,9 +62,13 @@ pub fn altered(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         } else {
             "ENABLE TRIGGER"
         };
+        let attempt = format!("{attempt} {}", quote_ident(&old.name));
+        if old.function == functions.capture {
+            return Err(tracked(&old, attempt));
+        }
         return Err(facts::refusal(
             old.table,
-            format!("{attempt} {}", quote_ident(&old.name)),
+            attempt,
             "The triggers that make the table a log fire always, and last.",
             "Name the other triggers one by one instead of ALL or USER.",
         ));
@@ -100,11 +103,14 @@ fn in_time(new: &Trigger, attempt: &str, functions: &Functions) -> Result<(), Er
 
 /// DROP TRIGGER, directly or with something that it depends on.
 pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let Some(old) = facts::trigger(oid, View::Before).filter(|old| old.is_ours(functions)) else {
+    let Some(old) = facts::trigger(oid, View::Before).filter(|old| old.is_guarded(functions)) else {
         return Ok(());
     };
     if log::permitted(old.table) {
         return Ok(());
+    }
+    if old.function == functions.capture {
+        return Err(tracked(&old, super::start::drop_command("DROP TRIGGER")));
     }
     Err(facts::refusal(
         old.table,
@@ -116,4 +122,12 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         ),
         "",
     ))
+}
+
+/// The refusal to end a table's tracking in another way than by notary.untrack.
+fn tracked(old: &Trigger, attempt: String) -> Error {
+    let root = facts::root(old.table);
+    let table = crate::pg::catalog_scan::qualified(root);
+    let detail = format!("Its trigger {} would not record them any more.", quote_ident(&old.name));
+    Error::Tracked { attempt, table, detail }
 }

@@ -22,7 +22,7 @@ pub fn rows<T>(
 /// The triggers of a table in the order in which they fire, disabled ones included.
 pub fn triggers(relid: pg_sys::Oid) -> Result<Vec<Trigger>, Error> {
     let sql = "SELECT tgname::text, tgfoid, tgtype, tgenabled::text,
-                      tgqual IS NOT NULL OR tgattr::text <> '', tgnargs, tgargs, tgisinternal
+                      tgqual IS NOT NULL OR tgattr::text <> '', tgnargs, tgargs, tgisinternal, tgparentid <> 0::oid
                FROM pg_catalog.pg_trigger WHERE tgrelid = $1";
     let mut triggers = rows(sql, &[relid.into()], |row| {
         let count = usize::try_from(spi::get::<i16>(row, 6)?.unwrap_or(0)).unwrap_or(0);
@@ -34,6 +34,7 @@ pub fn triggers(relid: pg_sys::Oid) -> Result<Vec<Trigger>, Error> {
             enabled: spi::get::<String>(row, 4)?.and_then(|e| e.bytes().next()).unwrap_or(b'D'),
             conditional: spi::get::<bool>(row, 5)?.unwrap_or(true),
             internal: spi::get::<bool>(row, 8)?.unwrap_or(false),
+            cloned: spi::get::<bool>(row, 9)?.unwrap_or(false),
             // Each argument is followed by a zero byte.
             args: args.split(|b| *b == 0).take(count).map(<[u8]>::to_vec).collect(),
         })

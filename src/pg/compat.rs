@@ -12,6 +12,110 @@ unsafe extern "C-unwind" {
         lockmode: pg_sys::LOCKMODE,
         parents: *mut *mut pg_sys::List,
     ) -> *mut pg_sys::List;
+    fn datum_image_eq(one: pg_sys::Datum, other: pg_sys::Datum, by_value: bool, length: core::ffi::c_int) -> bool;
+    fn ExecSetupPartitionTupleRouting(estate: *mut pg_sys::EState, rel: pg_sys::Relation) -> *mut core::ffi::c_void;
+    fn ExecFindPartition(
+        state: *mut pg_sys::ModifyTableState,
+        root: *mut pg_sys::ResultRelInfo,
+        routing: *mut core::ffi::c_void,
+        slot: *mut pg_sys::TupleTableSlot,
+        estate: *mut pg_sys::EState,
+    ) -> *mut pg_sys::ResultRelInfo;
+    fn ExecCleanupTupleRouting(state: *mut pg_sys::ModifyTableState, routing: *mut core::ffi::c_void);
+}
+
+/// Do two values of a type of this length look the same, also one in TOAST and one that is not?
+///
+/// # Safety
+/// Both are non-null values of one type, which is passed by value and of this length as `by_value` and `length` say.
+pub unsafe fn image_eq(one: pg_sys::Datum, other: pg_sys::Datum, by_value: bool, length: i16) -> bool {
+    // SAFETY: the caller's promise; through a guard, since TOAST may be damaged.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| datum_image_eq(one, other, by_value, length.into())) }
+}
+
+/// Gives an executor's state a range table of one relation, which is open with RowExclusiveLock.
+///
+/// # Safety
+/// Both are live; in the state's own memory context.
+pub unsafe fn init_range_table(estate: *mut pg_sys::EState, rel: pg_sys::Relation) {
+    // SAFETY: zeroed memory of the node's size, tagged as such: what makeNode does; then the lists that it goes into.
+    unsafe {
+        let entry = pg_sys::palloc0(size_of::<pg_sys::RangeTblEntry>()).cast::<pg_sys::RangeTblEntry>();
+        (*entry).type_ = pg_sys::NodeTag::T_RangeTblEntry;
+        (*entry).rtekind = pg_sys::RTEKind::RTE_RELATION;
+        (*entry).relid = (*rel).rd_id;
+        (*entry).relkind = (*(*rel).rd_rel).relkind;
+        (*entry).rellockmode = pg_sys::RowExclusiveLock as core::ffi::c_int;
+        #[cfg(feature = "pg15")]
+        {
+            let table = pg_sys::lappend(core::ptr::null_mut(), entry.cast());
+            pg_sys::ExecInitRangeTable(estate, table);
+        }
+        #[cfg(not(feature = "pg15"))]
+        {
+            let mut rights = core::ptr::null_mut();
+            pg_sys::addRTEPermissionInfo(&raw mut rights, entry);
+            let table = pg_sys::lappend(core::ptr::null_mut(), entry.cast());
+            #[cfg(feature = "pg18")]
+            pg_sys::ExecInitRangeTable(estate, table, rights, pg_sys::bms_make_singleton(1));
+            #[cfg(not(feature = "pg18"))]
+            pg_sys::ExecInitRangeTable(estate, table, rights);
+        }
+    }
+}
+
+/// The routing of rows of a partitioned table.
+///
+/// # Safety
+/// Both are live; in the state's own memory context.
+pub unsafe fn setup_partition_routing(estate: *mut pg_sys::EState, rel: pg_sys::Relation) -> *mut core::ffi::c_void {
+    // SAFETY: the caller's promise.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| ExecSetupPartitionTupleRouting(estate, rel)) }
+}
+
+/// The partition that a row goes into; an error where there is none.
+///
+/// # Safety
+/// What was set up together.
+pub unsafe fn find_partition(
+    state: *mut pg_sys::ModifyTableState,
+    root: *mut pg_sys::ResultRelInfo,
+    routing: *mut core::ffi::c_void,
+    slot: *mut pg_sys::TupleTableSlot,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::ResultRelInfo {
+    // SAFETY: the caller's promise.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| ExecFindPartition(state, root, routing, slot, estate)) }
+}
+
+/// Ends what `setup_partition_routing` began.
+///
+/// # Safety
+/// What was set up together.
+pub unsafe fn cleanup_partition_routing(state: *mut pg_sys::ModifyTableState, routing: *mut core::ffi::c_void) {
+    // SAFETY: the caller's promise.
+    unsafe { pg_sys::ffi::pg_guard_ffi_boundary(|| ExecCleanupTupleRouting(state, routing)) }
+}
+
+/// How a row of the partitioned table reads in its partition; null where alike.
+///
+/// # Safety
+/// Found by `find_partition`.
+pub unsafe fn root_to_child_map(
+    leaf: *mut pg_sys::ResultRelInfo,
+    estate: *mut pg_sys::EState,
+) -> *mut pg_sys::TupleConversionMap {
+    #[cfg(feature = "pg15")]
+    // SAFETY: the caller's promise.
+    unsafe {
+        let _ = estate;
+        (*leaf).ri_RootToPartitionMap
+    }
+    #[cfg(not(feature = "pg15"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::ExecGetRootToChildMap(leaf, estate)
+    }
 }
 
 /// The attribute at `index` (from 0) of a tuple descriptor.

@@ -225,6 +225,14 @@ pub fn may_select(relid: pg_sys::Oid) -> bool {
     result == pg_sys::AclResult::ACLCHECK_OK
 }
 
+/// May the current user INSERT into the whole relation?
+pub fn may_insert(relid: pg_sys::Oid) -> bool {
+    // SAFETY: a catalog look-up.
+    let result =
+        unsafe { pg_sys::pg_class_aclcheck(relid, pg_sys::GetUserId(), pg_sys::ACL_INSERT as pg_sys::AclMode) };
+    result == pg_sys::AclResult::ACLCHECK_OK
+}
+
 /// May the current user SELECT every column of the relation, by rights on it or on each of them?
 pub fn may_select_every_column(relid: pg_sys::Oid) -> bool {
     // SAFETY: a catalog look-up.

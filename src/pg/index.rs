@@ -3,6 +3,7 @@
 //! Under SnapshotSelf a probe sees what is committed and what this transaction wrote, and no more; a chain's lock is
 //! held while its head is looked for, so nobody else can add to it meanwhile.
 
+use super::catalog_scan;
 use super::relation::Rel;
 use super::row::NotaryColumns;
 use super::{compat, snapshot};
@@ -201,6 +202,21 @@ fn key(attribute: i16, strategy: u32, function: u32, argument: pg_sys::Datum) ->
 
 /// The operator classes of an index over (notary_chain, notary_seq): PostgreSQL's own for integer and bigint.
 pub const CHAIN_CLASSES: [pg_sys::Oid; 2] = [pg_sys::INT4_BTREE_OPS_OID, pg_sys::INT8_BTREE_OPS_OID];
+
+/// The numbers of the columns of a table's primary key, in its order; empty without one.
+pub fn primary_key(table: &Rel) -> Vec<i16> {
+    // SAFETY: an open relation; reading its list of indexes sets rd_pkindex.
+    let index = unsafe {
+        pg_sys::RelationGetIndexList(table.raw());
+        (*table.raw()).rd_pkindex
+    };
+    let columns = |row: &catalog_scan::Row| {
+        let mut numbers = row.numbers("indkey");
+        numbers.truncate(usize::try_from(row.number("indnkeyatts")).unwrap_or(0));
+        numbers
+    };
+    catalog_scan::row(&catalog_scan::INDEX, index, catalog_scan::View::After, columns).unwrap_or_default()
+}
 
 /// The valid, live, immediate unique btree index over exactly (notary_chain, notary_seq), whatever its name and OID: a
 /// REINDEX CONCURRENTLY changes both and may leave others behind.

@@ -1,16 +1,20 @@
 //! Word from PostgreSQL that a relation's definition changed.
 //!
-//! The callback runs in places where nothing may be done, so it only bumps counters; whoever keeps something about a
-//! relation compares the counter it saw. An invalidation of everything (relid 0) bumps all.
+//! The callback runs in places where nothing may be done, so it only notes which. Whoever keeps something about relations
+//! compares the epoch that it saw last, and asks what changed since. An invalidation of everything (relid 0), and more of them
+//! than are noted, change all.
 
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+
+/// How many are noted.
+const MAX_NOTED: usize = 1024;
 
 thread_local! {
-    static DIRTY: RefCell<HashSet<pg_sys::Oid>> = RefCell::new(HashSet::new());
-    static ALL: Cell<u64> = const { Cell::new(0) };
-    static ANY: Cell<u64> = const { Cell::new(0) };
+    /// The relations that changed, from epoch BASE on.
+    static NOTED: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+    static BASE: Cell<u64> = const { Cell::new(0) };
+    static EPOCH: Cell<u64> = const { Cell::new(0) };
 }
 
 /// Registers the callback; once per backend.
@@ -19,36 +23,38 @@ pub fn init() {
     unsafe { pg_sys::CacheRegisterRelcacheCallback(Some(on_relcache), pg_sys::Datum::from(0)) };
 }
 
-/// Changes whenever any relation that `watch` named, or all of them, was invalidated.
+/// Changes whenever any relation does.
 pub fn epoch() -> u64 {
-    ANY.get()
+    EPOCH.get()
 }
 
-/// The relations invalidated since the last call, or `None` when it was all of them.
-pub fn take_dirty() -> Option<Vec<pg_sys::Oid>> {
-    let all = ALL.replace(0);
-    let dirty: Vec<_> = DIRTY.with_borrow_mut(|d| d.drain().collect());
-    if all > 0 { None } else { Some(dirty) }
+/// The relations that changed since an epoch, or None when it may have been all of them.
+pub fn changed_since(epoch: u64) -> Option<Vec<pg_sys::Oid>> {
+    let since = usize::try_from(epoch.checked_sub(BASE.get())?).ok()?;
+    NOTED.with_borrow(|noted| noted.get(since..).map(<[_]>::to_vec))
 }
 
 unsafe extern "C-unwind" fn on_relcache(_arg: pg_sys::Datum, relid: pg_sys::Oid) {
-    ANY.set(ANY.get().wrapping_add(1));
-    if relid == pg_sys::InvalidOid {
-        ALL.set(ALL.get() + 1);
-        return;
-    }
-    // A re-entrant call would find the set borrowed: then everything is dirty, which is always safe to say.
-    let noted = DIRTY.with(|d| {
-        d.try_borrow_mut().map(|mut d| {
-            if d.len() < 1024 {
-                d.insert(relid);
-                true
-            } else {
-                false
+    let epoch = EPOCH.get().wrapping_add(1);
+    EPOCH.set(epoch);
+    // A re-entrant call would find the list borrowed: then everything changed, which is always safe to say.
+    let is_noted = relid != pg_sys::InvalidOid
+        && NOTED.with(|noted| {
+            noted.try_borrow_mut().is_ok_and(|mut noted| {
+                let fits = noted.len() < MAX_NOTED && BASE.get() + noted.len() as u64 + 1 == epoch;
+                if fits {
+                    noted.push(relid);
+                }
+                fits
+            })
+        });
+    if !is_noted {
+        // Nothing before this is told any more.
+        BASE.set(epoch);
+        NOTED.with(|noted| {
+            if let Ok(mut noted) = noted.try_borrow_mut() {
+                noted.clear();
             }
-        })
-    });
-    if !matches!(noted, Ok(true)) {
-        ALL.set(ALL.get() + 1);
+        });
     }
 }

@@ -21,8 +21,12 @@ impl<T> PerTable<T> {
     /// What is kept for the table, or what `make` makes of it.
     pub fn get<E>(&self, table: &Rel, make: impl FnOnce(&Rel) -> Result<T, E>) -> Result<Rc<T>, E> {
         let epoch = inval::epoch();
-        if self.seen.replace(epoch) != epoch {
-            self.all.borrow_mut().clear();
+        let seen = self.seen.replace(epoch);
+        if seen != epoch {
+            match inval::changed_since(seen) {
+                None => self.all.borrow_mut().clear(),
+                Some(changed) => self.all.borrow_mut().retain(|table, _| !changed.contains(table)),
+            }
         }
         let oid = table.oid();
         if let Some(known) = self.all.borrow().get(&oid) {

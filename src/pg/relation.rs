@@ -25,6 +25,8 @@ pub struct Trigger {
     pub conditional: bool,
     /// PostgreSQL made it itself, for a constraint.
     pub internal: bool,
+    /// PostgreSQL made it itself, for a partition.
+    pub cloned: bool,
     /// The arguments.
     pub args: Vec<Vec<u8>>,
 }
@@ -58,6 +60,12 @@ pub struct Column {
     pub collation: pg_sys::Oid,
     /// GENERATED … AS (…): stored or virtual.
     pub generated: bool,
+    /// GENERATED … AS (…) VIRTUAL: rows do not hold it.
+    pub is_virtual: bool,
+    /// Passed by value.
+    pub by_value: bool,
+    /// Its type's length.
+    pub length: i16,
     /// GENERATED … AS IDENTITY.
     pub identity: bool,
     /// NOT NULL.
@@ -178,6 +186,9 @@ impl Rel {
                 typmod: a.atttypmod,
                 collation: a.attcollation,
                 generated: a.attgenerated != 0,
+                is_virtual: a.attgenerated as u8 == b'v',
+                by_value: a.attbyval,
+                length: a.attlen,
                 identity: a.attidentity != 0,
                 not_null: a.attnotnull,
                 missing_value: a.atthasmissing,
@@ -224,6 +235,7 @@ impl Rel {
                         enabled: t.tgenabled as u8,
                         conditional: !t.tgqual.is_null() || t.tgnattr > 0,
                         internal: t.tgisinternal,
+                        cloned: t.tgisclone,
                         args: (0..usize::try_from(t.tgnargs).unwrap_or(0))
                             .map(|k| CStr::from_ptr(*t.tgargs.add(k)).to_bytes().to_vec())
                             .collect(),
@@ -301,4 +313,10 @@ pub fn schema_oid(name: &CStr) -> Option<pg_sys::Oid> {
     // SAFETY: with missing_ok a syscache look-up that does not raise.
     let oid = unsafe { pg_sys::get_namespace_oid(name.as_ptr(), true) };
     (oid != pg_sys::InvalidOid).then_some(oid)
+}
+
+/// Tells all backends, at the end of the transaction, that the relation's definition changed.
+pub fn invalidate(relid: pg_sys::Oid) {
+    // SAFETY: a relation that exists, inside a transaction.
+    unsafe { pg_sys::CacheInvalidateRelcacheByRelid(relid) };
 }

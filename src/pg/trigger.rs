@@ -51,13 +51,8 @@ impl Insert {
 
     /// The trigger's arguments.
     pub fn args(&self) -> Vec<Vec<u8>> {
-        // SAFETY: tgargs holds tgnargs C strings.
-        unsafe {
-            let trigger = &*(*self.data).tg_trigger;
-            (0..usize::try_from(trigger.tgnargs).unwrap_or(0))
-                .map(|i| std::ffi::CStr::from_ptr(*trigger.tgargs.add(i)).to_bytes().to_vec())
-                .collect()
-        }
+        // SAFETY: the executor's own trigger.
+        unsafe { args((*self.data).tg_trigger) }
     }
 
     /// What tells one statement's calls from another's while either is under way.
@@ -119,6 +114,20 @@ impl Insert {
             new
         };
         (pg_sys::Datum::from(tuple), self.values, self.nulls)
+    }
+}
+
+/// A trigger's arguments.
+///
+/// # Safety
+/// A live trigger.
+pub unsafe fn args(trigger: *const pg_sys::Trigger) -> Vec<Vec<u8>> {
+    // SAFETY: tgargs holds tgnargs C strings.
+    unsafe {
+        let trigger = &*trigger;
+        (0..usize::try_from(trigger.tgnargs).unwrap_or(0))
+            .map(|i| std::ffi::CStr::from_ptr(*trigger.tgargs.add(i)).to_bytes().to_vec())
+            .collect()
     }
 }
 

@@ -17,7 +17,7 @@ pub mod nodes;
 pub mod segments;
 pub mod store;
 
-use crate::error::Error;
+use crate::error::{Error, sentence};
 use crate::pg::context;
 use notary_core::id::LogId;
 use notary_core::origin::Origin;
@@ -77,11 +77,4 @@ pub fn no_note(detail: String) -> Error {
         detail,
         hint: "Give the text that CALL notary.seal returned, unchanged, with its last newline.".into(),
     }
-}
-
-/// A reason as a sentence.
-fn sentence(why: &str) -> String {
-    let mut letters = why.chars();
-    let first = letters.next().into_iter().flat_map(char::to_uppercase);
-    first.chain(letters).chain(std::iter::once('.')).collect()
 }

@@ -1,0 +1,126 @@
+//! The trigger `~notary_track`: a changed row becomes an event.
+
+use super::plan::{Column, Plan};
+use crate::error::{Error, OrRaise as _};
+use crate::event_table::{Event, Target};
+use crate::pg::change::{Change, Deed, Row};
+use crate::pg::entry::entry_point;
+use crate::pg::inval_map::PerTable;
+use crate::pg::json;
+use crate::pg::relation::Rel;
+use crate::pg::types::PinnedSettings;
+use pgrx::datum::IntoDatum as _;
+use pgrx::pg_sys;
+
+entry_point!(notary_capture, pg_finfo_notary_capture, capture);
+
+thread_local! {
+    static PLANS: PerTable<Plan> = PerTable::new();
+}
+
+fn capture(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    let Some(change) = Change::of(fcinfo) else {
+        Error::Installation {
+            message: "notary.capture() was not called as an AFTER trigger".into(),
+            detail: "It makes events of what happens to a tracked table.".into(),
+            hint: "SELECT notary.track(table, log) makes the triggers.".into(),
+        }
+        .raise()
+    };
+    record(&change).or_raise();
+    Change::done()
+}
+
+fn record(change: &Change) -> Result<(), Error> {
+    let table = change.table();
+    let plan = PLANS.with(|plans| plans.get(&table, |table| Plan::of(table, &change.args())))?;
+    let (old, new) = (change.old(), change.new());
+    let columns: Vec<&Column> = match (&old, &new) {
+        (Some(old), Some(new)) => {
+            let changed: Vec<_> =
+                plan.columns.iter().filter(|c| old.differs(new, c.index, c.by_value, c.length)).collect();
+            if changed.is_empty() {
+                return Ok(());
+            }
+            if plan.full_rows { plan.columns.iter().collect() } else { changed }
+        }
+        _ => plan.columns.iter().collect(),
+    };
+    let _pins = plan.pinned.then(PinnedSettings::pin);
+    let values = |row: &Option<Row>| row.as_ref().map(|row| object(&plan, &columns, row)).transpose();
+    let (old_value, new_value) = (values(&old)?, values(&new)?);
+    let resource_id = match old.as_ref().or(new.as_ref()) {
+        Some(row) => key(&plan, row)?,
+        None => None,
+    };
+    let deed = match change.deed {
+        Deed::Insert => "insert",
+        Deed::Update => "update",
+        Deed::Delete => "delete",
+        Deed::Truncate => "truncate",
+    };
+    let pii: Vec<String> = columns
+        .iter()
+        .filter(|column| column.is_pii && change.deed != Deed::Truncate)
+        .map(|column| column.name.clone())
+        .collect();
+    let log = Rel::open(plan.log, pg_sys::RowExclusiveLock);
+    let mut event = Event::new(Target::of(&log)?);
+    event.put("action", format!("{}.{deed}", plan.resource_type).into_datum());
+    event.put("resource_type", plan.resource_type.as_str().into_datum());
+    event.put("resource_id", resource_id.into_datum());
+    event.put("pii", (!pii.is_empty()).into_datum());
+    event.put("pii_fields", if pii.is_empty() { None } else { pii.into_datum() });
+    event.put("old_value", old_value.and_then(json::to_datum));
+    event.put("new_value", new_value.and_then(json::to_datum));
+    event.insert(&log);
+    Ok(())
+}
+
+/// `{"column": value, …}`
+fn object(plan: &Plan, columns: &[&Column], row: &Row) -> Result<Vec<u8>, Error> {
+    let mut out = vec![b'{'];
+    for column in columns {
+        if out.len() > 1 {
+            out.push(b',');
+        }
+        out.extend_from_slice(&column.key);
+        value(plan, column, row, &mut out)?;
+    }
+    out.push(b'}');
+    Ok(out)
+}
+
+fn value(plan: &Plan, column: &Column, row: &Row, out: &mut Vec<u8>) -> Result<(), Error> {
+    let mut writer = column.writer.borrow_mut();
+    match &plan.hash {
+        Some(key) if column.is_pii && !row.nulls[column.index] => {
+            let mut plain = zeroize::Zeroizing::new(Vec::new());
+            row.write(column.index, &mut writer, &mut plain)?;
+            key.hash(&plain, out);
+            Ok(())
+        }
+        _ => row.write(column.index, &mut writer, out),
+    }
+}
+
+/// The primary key as text: of one column its value, of several a JSON array.
+fn key(plan: &Plan, row: &Row) -> Result<Option<String>, Error> {
+    let mut parts = Vec::new();
+    for index in &plan.key {
+        let Some(column) = plan.columns.get(*index) else { return Ok(None) };
+        let mut part = Vec::new();
+        value(plan, column, row, &mut part)?;
+        parts.push(part);
+    }
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| Error::NotUtf8);
+    Ok(match parts.len() {
+        0 => None,
+        1 => {
+            let json = text(parts.remove(0))?;
+            // A string stands for itself.
+            Some(serde_json::from_str::<String>(&json).unwrap_or(json))
+        }
+        _ => Some(format!("[{}]", text(parts.join(&b", "[..]))?)),
+    })
+}

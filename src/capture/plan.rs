@@ -1,0 +1,107 @@
+//! What is known of a tracked table, from its trigger's arguments and the catalogs; kept until its definition changes.
+
+use super::pii::Key;
+use crate::error::Error;
+use crate::log;
+use crate::pg::json::{self, JsonWriter};
+use crate::pg::relation::Rel;
+use crate::pg::{context, index, spi};
+use crate::tracked::Arguments;
+use crate::{access, journal};
+use notary_core::id::LogId;
+use notary_core::line;
+use pgrx::pg_sys;
+use std::cell::RefCell;
+
+/// A column that appears in events.
+pub struct Column {
+    /// From 0.
+    pub index: usize,
+    pub name: String,
+    /// `"name": `
+    pub key: Vec<u8>,
+    pub writer: RefCell<JsonWriter>,
+    pub is_pii: bool,
+    pub by_value: bool,
+    pub length: i16,
+}
+
+/// How changes of one table become events.
+pub struct Plan {
+    /// The log's table.
+    pub log: pg_sys::Oid,
+    /// `schema.table`: of a partition that of the partitioned table.
+    pub resource_type: String,
+    pub columns: Vec<Column>,
+    /// Where the primary key's columns are among these; empty without one, and where one of them is excluded.
+    pub key: Vec<usize>,
+    pub full_rows: bool,
+    /// Some value is written by a function that looks at settings.
+    pub pinned: bool,
+    /// What PII is hashed with.
+    pub hash: Option<Key>,
+}
+
+impl Plan {
+    pub fn of(table: &Rel, args: &[Vec<u8>]) -> Result<Self, Error> {
+        let damaged = |why: &str| Error::TrackingDamaged { table: table.qualified(), why: why.to_owned() };
+        let arguments = Arguments::parse(args)
+            .ok_or_else(|| damaged("The trigger's arguments are not those that notary.track gave it."))?;
+        let log = log_table(arguments.log)?
+            .ok_or_else(|| damaged("The log that its events go to is not in this database."))?;
+        let mut columns = Vec::new();
+        for column in table.columns() {
+            if column.is_virtual || arguments.exclude.contains(&column.name) {
+                continue;
+            }
+            let mut key = Vec::new();
+            line::write_key(&mut key, &column.name);
+            columns.push(Column {
+                index: usize::try_from(column.number - 1).unwrap_or(0),
+                key,
+                writer: RefCell::new(json::writer(column.type_oid)),
+                is_pii: arguments.pii.contains(&column.name),
+                by_value: column.by_value,
+                length: column.length,
+                name: column.name.clone(),
+            });
+        }
+        let of_key: Vec<i16> = index::primary_key(table);
+        let key: Option<Vec<usize>> = of_key
+            .iter()
+            .map(|number| columns.iter().position(|c| i64::try_from(c.index + 1) == Ok(i64::from(*number))))
+            .collect();
+        let named = Rel::open(log::root(table), pg_sys::NoLock);
+        let pinned = columns.iter().any(|c| c.writer.borrow().needs_pins());
+        let hash = if columns.iter().any(|c| c.is_pii) { Some(Key::read()?) } else { None };
+        Ok(Self {
+            log,
+            resource_type: format!("{}.{}", named.schema(), named.name()),
+            columns,
+            key: key.unwrap_or_default(),
+            full_rows: arguments.full_rows,
+            pinned,
+            hash,
+        })
+    }
+}
+
+/// The table of a log: by its triggers; while it is not protected, as the extension remembers it.
+pub fn log_table(log: LogId) -> Result<Option<pg_sys::Oid>, Error> {
+    let functions = access::trigger_functions()?;
+    if let Some(table) = log::table_of(log, &functions)? {
+        return Ok(Some(table));
+    }
+    let sql =
+        "SELECT table_oid FROM notary.segment WHERE log = $1::pg_catalog.uuid AND database = $2 ORDER BY segment DESC";
+    let (log, here) = (log.to_string(), journal::database()?);
+    let args = [log.as_str().into(), here.as_str().into()];
+    let known = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<i64>(row, 1)))?;
+    let tables = known.into_iter().flatten().filter_map(|oid| u32::try_from(oid).ok()).map(pg_sys::Oid::from);
+    for table in tables {
+        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
+            return Ok(Some(log::root(&rel)));
+        }
+    }
+    Ok(None)
+}

@@ -1,0 +1,232 @@
+//! `notary.track`, `notary.untrack`: the triggers of a tracked table, and what the journal says of them.
+
+use super::pii::Key;
+use super::plan::log_table;
+use crate::access;
+use crate::error::{Error, OrRaise as _};
+use crate::event_table;
+use crate::journal::{self, Action, Entry};
+use crate::log::{self, Functions};
+use crate::pg::relation::Rel;
+use crate::pg::{compat, context, index, spi};
+use crate::tracked::{self, Arguments};
+use notary_core::id::LogId;
+use pgrx::{pg_extern, pg_sys};
+use serde_json::json;
+
+/// `notary.track(table, log, pii, exclude, full_rows)`.
+#[pg_extern(sql = false)]
+fn track(
+    table: Option<pg_sys::Oid>,
+    log: Option<pg_sys::Oid>,
+    pii: Option<Vec<Option<String>>>,
+    exclude: Option<Vec<Option<String>>>,
+    full_rows: Option<bool>,
+) {
+    journal::must_be_writable("notary.track()").or_raise();
+    begin(table, log, names(pii), names(exclude), full_rows.unwrap_or(false)).or_raise();
+}
+
+/// `notary.untrack(table, reason)`.
+#[pg_extern(sql = false)]
+fn untrack(table: Option<pg_sys::Oid>, reason: Option<&str>) {
+    journal::must_be_writable("notary.untrack()").or_raise();
+    end(table, reason).or_raise();
+}
+
+fn names(names: Option<Vec<Option<String>>>) -> Vec<String> {
+    let mut names: Vec<_> = names.into_iter().flatten().flatten().collect();
+    names.sort();
+    names.dedup();
+    names
+}
+
+fn required<T>(value: Option<T>, name: &str, hint: &str) -> Result<T, Error> {
+    value.ok_or_else(|| Error::BadArgument {
+        message: format!("{name} must not be NULL"),
+        detail: String::new(),
+        hint: hint.into(),
+    })
+}
+
+fn begin(
+    table: Option<pg_sys::Oid>,
+    log: Option<pg_sys::Oid>,
+    pii: Vec<String>,
+    exclude: Vec<String>,
+    full_rows: bool,
+) -> Result<(), Error> {
+    let call = "SELECT notary.track('customers', 'app_audit');";
+    let (relid, log) = (required(table, "table", call)?, required(log, "log", call)?);
+    let functions = access::trigger_functions()?;
+    access::ownership(relid, "track it")?;
+    // The lock of CREATE TRIGGER: no row changes meanwhile.
+    let rel = Rel::open(relid, pg_sys::ShareRowExclusiveLock);
+    access::ownership(relid, "track it")?;
+    may_be_tracked(&rel, &functions)?;
+    check_columns(&rel, &pii, &exclude)?;
+    let target = access::open_table(log, pg_sys::AccessShareLock)?;
+    let log = event_log(&target, &functions)?;
+    if !context::may_insert(target.oid()) {
+        return Err(Error::NoInsert { table: target.qualified() });
+    }
+    if !pii.is_empty() {
+        Key::make()?;
+    }
+    let arguments = Arguments { log, pii, exclude, full_rows };
+    let (name, into) = (rel.qualified(), target.qualified());
+    let has_key = !index::primary_key(&rel).is_empty();
+    let tables = tree(&rel, pg_sys::ShareRowExclusiveLock);
+    drop(rel);
+    make_triggers(&name, &arguments)?;
+    for partition in tables.into_iter().filter(|table| *table != relid) {
+        let partition = Rel::open(partition, pg_sys::NoLock).qualified();
+        tracked::make_truncate_trigger(&partition, &arguments)?;
+    }
+    context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
+    journal::write(&Entry {
+        action: Action::Track,
+        log: Some(log),
+        segment: None,
+        relation: Some(&name),
+        reason: None,
+        details: json!({
+            "table_oid": relid.to_u32(),
+            "into": into,
+            "pii": arguments.pii,
+            "exclude": arguments.exclude,
+            "full_rows": full_rows,
+        }),
+    })?;
+    let key = if has_key { "" } else { "; it has no primary key, so that events do not name the row" };
+    pgrx::notice!("changes of {name} are now recorded in {into}{key}");
+    Ok(())
+}
+
+/// The table with all its partitions, locked.
+fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
+    if !rel.is_partitioned() {
+        return vec![rel.oid()];
+    }
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    compat::all_inheritors(rel.oid(), lock as pg_sys::LOCKMODE)
+}
+
+fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
+    let cannot =
+        |why: &str, hint: &str| Err(Error::CannotTrack { table: rel.qualified(), why: why.into(), hint: hint.into() });
+    if !rel.is_table() {
+        return cannot("It is no table.", "Track the tables that it is made of.");
+    }
+    if rel.persistence() == pg_sys::RELPERSISTENCE_TEMP {
+        return cannot("It is a temporary table, which no other session sees.", "");
+    }
+    if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
+        return cannot("It is a log: its entries never change.", "");
+    }
+    if rel.schema() == "notary" || rel.oid().to_u32() < pg_sys::FirstNormalObjectId {
+        return cannot("It belongs to PostgreSQL or to pg_notary.", "");
+    }
+    if !tracked::triggers(rel, functions).is_empty() {
+        return cannot(
+            "It is tracked already.",
+            "SELECT * FROM notary.tracked shows how; notary.untrack(table, reason) ends it, so that it can begin otherwise.",
+        );
+    }
+    if rel.is_partition() {
+        return cannot("It is a partition.", "Track the partitioned table.");
+    }
+    Ok(())
+}
+
+fn check_columns(rel: &Rel, pii: &[String], exclude: &[String]) -> Result<(), Error> {
+    let columns = rel.columns();
+    for name in pii.iter().chain(exclude) {
+        if !columns.iter().any(|column| column.name == *name) {
+            return Err(Error::NoColumn { table: rel.qualified(), column: name.clone() });
+        }
+    }
+    match pii.iter().find(|name| exclude.contains(name)) {
+        None => Ok(()),
+        Some(both) => Err(Error::BadArgument {
+            message: format!("column \"{both}\" is named as PII and excluded"),
+            detail: "What is excluded does not appear in events at all.".into(),
+            hint: "Name it once.".into(),
+        }),
+    }
+}
+
+fn event_log(target: &Rel, functions: &Functions) -> Result<LogId, Error> {
+    let not = |why: &str| Error::NotAnEventLog { table: target.qualified(), why: why.into() };
+    if !event_table::is_event_log(target, functions) {
+        return Err(not("It has no trigger ~notary_about."));
+    }
+    access::is_root_of_log(target, functions)?;
+    let id = log::id(target, functions)?.ok_or_else(|| not("Its triggers do not say which log it is."))?;
+    match log_table(id)? {
+        Some(table) if table == target.oid() => Ok(id),
+        _ => Err(not("Another table carries the same log.")),
+    }
+}
+
+/// Makes the triggers on a table, as the superuser who may call their function; they always fire.
+fn make_triggers(table: &str, arguments: &Arguments) -> Result<(), Error> {
+    let row = spi::quote_ident(tracked::ROWS);
+    let args = arguments.to_sql();
+    let sql = format!(
+        "CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION notary.capture({args})"
+    );
+    context::as_superuser(|| {
+        spi::run(&sql, &[])?;
+        spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {row}"), &[])
+    })?;
+    tracked::make_truncate_trigger(table, arguments)
+}
+
+fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
+    let relid = required(table, "table", "SELECT notary.untrack('customers', 'why');")?;
+    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
+    })?;
+    let functions = access::trigger_functions()?;
+    access::ownership(relid, "untrack it")?;
+    let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
+    access::ownership(relid, "untrack it")?;
+    let name = rel.qualified();
+    if rel.is_partition() {
+        let root = Rel::open(log::root(&rel), pg_sys::NoLock).qualified();
+        return Err(Error::IsPartition { table: name, root });
+    }
+    let mut arguments = None;
+    let tables = tree(&rel, pg_sys::AccessExclusiveLock);
+    drop(rel);
+    let _permits: Vec<_> = tables.iter().map(|table| log::permit(*table)).collect();
+    let mut dropped = 0;
+    for table in &tables {
+        let rel = Rel::open(*table, pg_sys::NoLock);
+        let (qualified, triggers) = (rel.qualified(), tracked::triggers(&rel, &functions));
+        drop(rel);
+        // Those of partitions that are clones go with their original.
+        for trigger in triggers.into_iter().filter(|trigger| !trigger.cloned) {
+            arguments = arguments.or_else(|| Arguments::parse(&trigger.args));
+            let sql = format!("DROP TRIGGER {} ON {qualified}", spi::quote_ident(&trigger.name));
+            context::as_superuser(|| spi::run(&sql, &[]))?;
+            dropped += 1;
+        }
+    }
+    if dropped == 0 {
+        return Err(Error::NotTracked { table: name });
+    }
+    journal::write(&Entry {
+        action: Action::Untrack,
+        log: arguments.map(|arguments| arguments.log),
+        segment: None,
+        relation: Some(&name),
+        reason: Some(reason),
+        details: json!({ "table_oid": relid.to_u32() }),
+    })?;
+    pgrx::notice!("changes of {name} are no longer recorded");
+    Ok(())
+}

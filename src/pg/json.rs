@@ -1,0 +1,121 @@
+//! From a value of any type to JSON, as `to_jsonb` has it: numbers and booleans as such, json embedded, arrays and rows as
+//! arrays and objects, the rest as strings. Times are in UTC and RFC 3339; no setting of the session changes anything.
+
+use super::relation;
+use super::types::{self, Writer};
+use crate::error::Error;
+use notary_core::line;
+use pgrx::pg_sys;
+
+/// How the values of one column are written.
+pub enum JsonWriter {
+    /// As in a line.
+    Line(Writer),
+    /// The output function's text, where it is a number.
+    Number(Box<pg_sys::FmgrInfo>),
+    /// The text itself.
+    Json,
+    /// `to_jsonb`, made ready for the type.
+    Any(Box<pg_sys::FmgrInfo>),
+}
+
+/// Finds the writer for a type; it is kept as long as the backend lives.
+pub fn writer(type_oid: pg_sys::Oid) -> JsonWriter {
+    // SAFETY: a syscache look-up; raises for a type that does not exist.
+    let base = unsafe { pg_sys::getBaseType(type_oid) };
+    match base {
+        pg_sys::JSONOID => JsonWriter::Json,
+        pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => JsonWriter::Number(output(base)),
+        _ => match types::writer(base) {
+            // SAFETY: syscache look-ups, InvalidOid where nothing is found.
+            Some(writer) if unsafe { pg_sys::get_element_type(base) } == pg_sys::InvalidOid => JsonWriter::Line(writer),
+            _ => JsonWriter::Any(to_jsonb(type_oid)),
+        },
+    }
+}
+
+fn output(base: pg_sys::Oid) -> Box<pg_sys::FmgrInfo> {
+    let (mut function, mut is_varlena) = (pg_sys::InvalidOid, false);
+    let mut info = Box::new(pg_sys::FmgrInfo::default());
+    // SAFETY: look-ups for an existing type; what the function keeps lives as long as the backend, as the writer does.
+    unsafe {
+        pg_sys::getTypeOutputInfo(base, &mut function, &mut is_varlena);
+        pg_sys::fmgr_info_cxt(function, info.as_mut(), pg_sys::CacheMemoryContext);
+    }
+    info
+}
+
+/// `to_jsonb(anyelement)` learns its argument's type from the call's expression: here a parameter of that type.
+fn to_jsonb(type_oid: pg_sys::Oid) -> Box<pg_sys::FmgrInfo> {
+    let mut info = Box::new(pg_sys::FmgrInfo::default());
+    // SAFETY: nodes made as makeNode makes them, in memory that lives as long as the backend.
+    unsafe {
+        let outer = pg_sys::MemoryContextSwitchTo(pg_sys::CacheMemoryContext);
+        pg_sys::fmgr_info_cxt(pg_sys::Oid::from(pg_sys::F_TO_JSONB), info.as_mut(), pg_sys::CacheMemoryContext);
+        let argument = pg_sys::palloc0(size_of::<pg_sys::Param>()).cast::<pg_sys::Param>();
+        (*argument).xpr.type_ = pg_sys::NodeTag::T_Param;
+        (*argument).paramtype = type_oid;
+        let call = pg_sys::palloc0(size_of::<pg_sys::FuncExpr>()).cast::<pg_sys::FuncExpr>();
+        (*call).xpr.type_ = pg_sys::NodeTag::T_FuncExpr;
+        (*call).funcid = pg_sys::Oid::from(pg_sys::F_TO_JSONB);
+        (*call).funcresulttype = pg_sys::JSONBOID;
+        (*call).args = pg_sys::lappend(core::ptr::null_mut(), argument.cast());
+        info.fn_expr = call.cast();
+        pg_sys::MemoryContextSwitchTo(outer);
+    }
+    info
+}
+
+impl JsonWriter {
+    /// Does this writer need `PinnedSettings` to be in force?
+    pub fn needs_pins(&self) -> bool {
+        match self {
+            Self::Line(writer) => writer.needs_pins(),
+            Self::Number(_) | Self::Any(_) => true,
+            Self::Json => false,
+        }
+    }
+
+    /// Appends the value as JSON.
+    ///
+    /// # Safety
+    /// `value` is a non-null Datum of the type that this writer was made for.
+    pub unsafe fn write(&mut self, out: &mut Vec<u8>, value: pg_sys::Datum) -> Result<(), Error> {
+        // SAFETY: the caller's promise; texts are palloc'd and copied at once.
+        unsafe {
+            match self {
+                Self::Line(writer) => return writer.write(out, value),
+                Self::Number(info) => {
+                    let text = relation::c_string(pg_sys::OutputFunctionCall(info.as_mut(), value));
+                    match text.as_bytes().iter().all(|b| matches!(b, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e')) {
+                        true => out.extend_from_slice(text.as_bytes()),
+                        // NaN and the infinities.
+                        false => line::write_string(out, &text),
+                    }
+                }
+                Self::Json => {
+                    let text: String = pgrx::FromDatum::from_datum(value, false).unwrap_or_default();
+                    // A character that jsonb cannot hold.
+                    match text.contains("\\u0000") {
+                        true => line::write_string(out, &text),
+                        false => out.extend_from_slice(text.as_bytes()),
+                    }
+                }
+                Self::Any(info) => {
+                    let json = pg_sys::FunctionCall1Coll(info.as_mut(), pg_sys::InvalidOid, value);
+                    let text = pgrx::direct_function_call_as_datum(pg_sys::jsonb_out, &[Some(json)]);
+                    let text = text.map_or_else(|| "null".into(), |text| relation::c_string(text.cast_mut_ptr()));
+                    out.extend_from_slice(text.as_bytes());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// JSON text as a jsonb Datum.
+pub fn to_datum(json: Vec<u8>) -> Option<pg_sys::Datum> {
+    let text = std::ffi::CString::new(json).ok()?;
+    // SAFETY: a C string; what is no JSON is raised as an error.
+    unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) }
+}
