@@ -11,7 +11,7 @@ SELECT * FROM notary.findings('app_audit');
 SELECT chain, seq, notice, regexp_replace(detail, '\d{4}-\S+Z', '<time>') AS detail FROM notary.notices('app_audit');
 SELECT notary.assert_intact();
 SELECT notary.attest();
-SELECT action, relation, details - '{database,timeline}'::text[] AS details FROM notary.journal WHERE action = 'attest' ORDER BY relation;
+SELECT action, relation, details - '{database,home,timeline}'::text[] AS details FROM notary.journal WHERE action = 'attest' ORDER BY relation;
 SELECT regexp_replace(notary.line(tableoid, notary_chain, notary_seq), '"(log|time|prev)":"[^"]*"', '"\1":"…"', 'g') AS line,
     sha256(convert_to(notary.line(tableoid, notary_chain, notary_seq), 'UTF8')) = notary_hash AS is_its_hash
 FROM app_audit WHERE id = 3;
