@@ -25,3 +25,65 @@ CREATE FUNCTION notary.untrack("table" regclass, reason text) RETURNS void
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'untrack_wrapper';
 COMMENT ON FUNCTION notary.untrack(regclass, text) IS 'Ends the recording of a table''s changes and writes that to notary.journal, with the reason. Errors: 42501 not the owner, 55000 not tracked, 42809 a partition (name the partitioned table), 22023 no reason given, 25006 a read-only transaction.';
+
+CREATE FUNCTION notary.tracked_list(OUT "table" regclass, OUT log regclass, OUT log_uuid uuid, OUT pii text[], OUT exclude text[], OUT full_rows boolean, OUT problem text) RETURNS SETOF record
+    LANGUAGE c STABLE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'notary_tracked_list';
+COMMENT ON FUNCTION notary.tracked_list() IS 'What the view notary.tracked shows.';
+
+CREATE VIEW notary.tracked AS SELECT * FROM notary.tracked_list();
+GRANT SELECT ON notary.tracked TO PUBLIC;
+COMMENT ON VIEW notary.tracked IS 'The tables whose changes are recorded, by their triggers.';
+COMMENT ON COLUMN notary.tracked."table" IS 'The table.';
+COMMENT ON COLUMN notary.tracked.log IS 'The log that its changes go to; NULL: it is not in this database.';
+COMMENT ON COLUMN notary.tracked.log_uuid IS 'The log''s uuid.';
+COMMENT ON COLUMN notary.tracked.pii IS 'Columns whose values are hashed.';
+COMMENT ON COLUMN notary.tracked.exclude IS 'Columns that do not appear.';
+COMMENT ON COLUMN notary.tracked.full_rows IS 'Of an UPDATE all columns are recorded, not only those that changed.';
+COMMENT ON COLUMN notary.tracked.problem IS 'Why not every change is recorded; NULL: every change is.';
+
+CREATE VIEW notary.untracked AS
+SELECT c.oid::pg_catalog.regclass AS "table",
+       pg_catalog.pg_get_userbyid(c.relowner) AS owner,
+       CASE c.relkind WHEN 'p' THEN 'partitioned table' ELSE 'table' END AS kind,
+       CASE WHEN c.reltuples >= 0 THEN c.reltuples::bigint END AS rows
+FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'notary') AND n.nspname !~ '^pg_(toast|temp)'
+  AND NOT EXISTS (
+      SELECT FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_proc AS p ON p.oid = t.tgfoid
+      WHERE t.tgrelid = c.oid AND p.pronamespace = 'notary'::pg_catalog.regnamespace AND p.proname IN ('capture', 'append', 'refuse'));
+GRANT SELECT ON notary.untracked TO PUBLIC;
+COMMENT ON VIEW notary.untracked IS 'The tables whose changes are not recorded, logs and the system''s own left out.';
+COMMENT ON COLUMN notary.untracked."table" IS 'The table.';
+COMMENT ON COLUMN notary.untracked.owner IS 'The role that can have it tracked.';
+COMMENT ON COLUMN notary.untracked.kind IS 'table or partitioned table.';
+COMMENT ON COLUMN notary.untracked.rows IS 'How many rows, as the planner estimates; NULL: not known yet.';
+
+CREATE FUNCTION notary.coverage(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
+    RETURNS TABLE (relation text, log text, began timestamptz, ended timestamptz, began_by text, ended_by text, reason text, pii text[], exclude text[])
+    LANGUAGE plpgsql STABLE PARALLEL SAFE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF since >= until THEN
+        RAISE invalid_parameter_value USING MESSAGE = 'since is not before until',
+            DETAIL = format('since is %s, until is %s.', since, until), HINT = 'until is the first moment that is left out.';
+    END IF;
+    IF to_regclass('notary.journal') IS NULL THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
+    SELECT t.relation, t.details ->> 'into', t.at, u.at, t.session_role, u.session_role, u.reason,
+           ARRAY(SELECT jsonb_array_elements_text(t.details -> 'pii')), ARRAY(SELECT jsonb_array_elements_text(t.details -> 'exclude'))
+    FROM notary.journal AS t LEFT JOIN LATERAL (
+        SELECT l.at, l.session_role, l.reason FROM notary.journal AS l
+        WHERE l.action = 'untrack' AND l.at > t.at AND CASE WHEN l.details ->> 'database' = t.details ->> 'database'
+            THEN l.details ->> 'table_oid' = t.details ->> 'table_oid' ELSE l.relation = t.relation END
+        ORDER BY l.at LIMIT 1) AS u ON true
+    WHERE t.action = 'track' AND (coverage.until IS NULL OR t.at < coverage.until)
+      AND (coverage.since IS NULL OR u.at IS NULL OR u.at > coverage.since)
+    ORDER BY t.relation, t.at;
+END $$;
+COMMENT ON FUNCTION notary.coverage(timestamptz, timestamptz) IS 'When changes of which table were recorded, by notary.journal: each period that meets since to until, its beginning and end (NULL: it goes on), who began and ended it, and why. For roles that may read notary.journal. Errors: 42501 no SELECT on notary.journal, 22023 since is not before until.';

@@ -156,3 +156,46 @@ fn rename_in_triggers(table: pg_sys::Oid, from: &str, to: &str, functions: &Func
     relation::invalidate(table);
     Ok(())
 }
+
+/// AFTER … FOR EACH ROW has neither bit of the timing.
+const ROW_KIND: u32 =
+    pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
+
+/// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded.
+pub fn problem(rel: &Rel, functions: &Functions) -> Result<Option<String>, Error> {
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    let tables = match rel.is_partitioned() {
+        true => compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE),
+        false => vec![rel.oid()],
+    };
+    for table in tables {
+        let rel = Rel::open(table, pg_sys::NoLock);
+        let triggers = catalog::triggers(table)?;
+        for (name, kind) in [(ROWS, ROW_KIND), (ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)] {
+            let wrong = match triggers.iter().find(|t| t.name == name) {
+                None => "is missing",
+                Some(t) if t.function != functions.capture || u32::try_from(t.kind) != Ok(kind) || t.conditional => {
+                    "is not the one that pg_notary made"
+                }
+                Some(t) if Arguments::parse(&t.args).is_none() => "does not say which log it is for",
+                Some(t) if t.enabled == b'D' => "is disabled",
+                Some(t) if t.enabled != b'A' => "is not ENABLE ALWAYS",
+                Some(_) => continue,
+            };
+            return Ok(Some(format!("trigger \"{name}\" of {} {wrong}", rel.qualified())));
+        }
+        if !rel.has_triggers() {
+            return Ok(Some(format!("pg_class says that {} has no triggers, so that none fires", rel.qualified())));
+        }
+    }
+    Ok(None)
+}
+
+/// The tables that carry the trigger for rows, partitions left out.
+pub fn tables(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
+    let sql =
+        "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid = $1 AND tgparentid = 0::oid AND tgname = $2
+               ORDER BY 1";
+    let tables = catalog::rows(sql, &[functions.capture.into(), ROWS.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
+    Ok(tables.into_iter().flatten().collect())
+}

@@ -4,6 +4,7 @@
 //! | file | subject |
 //! |---|---|
 //! | `track` | `notary.track`, `notary.untrack` |
+//! | `list` | which tables are tracked |
 //! | `plan` | what is kept of a tracked table from row to row |
 //! | `change` | the trigger: a row becomes an event |
 //! | `pii` | values that are kept out of the log: their keyed hashes |
@@ -14,6 +15,7 @@
 //! * No SQL is run for a row.
 
 mod change;
+mod list;
 mod pii;
 mod plan;
 mod track;

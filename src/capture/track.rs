@@ -11,16 +11,18 @@ use crate::pg::relation::Rel;
 use crate::pg::{compat, context, index, spi};
 use crate::tracked::{self, Arguments};
 use notary_core::id::LogId;
+use pgrx::datum::Array;
 use pgrx::{pg_extern, pg_sys};
 use serde_json::json;
+use std::ffi::CStr;
 
 /// `notary.track(table, log, pii, exclude, full_rows)`.
 #[pg_extern(sql = false)]
 fn track(
     table: Option<pg_sys::Oid>,
     log: Option<pg_sys::Oid>,
-    pii: Option<Vec<Option<String>>>,
-    exclude: Option<Vec<Option<String>>>,
+    pii: Option<Array<'_, &CStr>>,
+    exclude: Option<Array<'_, &CStr>>,
     full_rows: Option<bool>,
 ) {
     journal::must_be_writable("notary.track()").or_raise();
@@ -34,8 +36,9 @@ fn untrack(table: Option<pg_sys::Oid>, reason: Option<&str>) {
     end(table, reason).or_raise();
 }
 
-fn names(names: Option<Vec<Option<String>>>) -> Vec<String> {
-    let mut names: Vec<_> = names.into_iter().flatten().flatten().collect();
+fn names(names: Option<Array<'_, &CStr>>) -> Vec<String> {
+    let given = names.iter().flat_map(Array::iter).flatten();
+    let mut names: Vec<_> = given.map(|name| name.to_string_lossy().into_owned()).collect();
     names.sort();
     names.dedup();
     names

@@ -1,7 +1,9 @@
 //! One table becomes a segment: columns, adopted rows, constraint, triggers, memory, journal.
 
 use super::{as_superuser, checks, memory};
+use crate::access;
 use crate::error::Error;
+use crate::event_table;
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Segment};
 use crate::pg::relation::{self, Rel};
@@ -343,6 +345,7 @@ fn write_to_journal(
         "max_chains": max_chains,
         "bounds": log::bounds(relid)?,
         "past": past,
+        "event_log": event_table::is_event_log(&Rel::open(relid, pg_sys::NoLock), &access::trigger_functions()?),
     });
     let changed = if since_unprotect { memory::changes_since_unprotect(relid, header.log)? } else { Vec::new() };
     details["changed_while_unprotected"] = json!(changed.len());

@@ -7,7 +7,7 @@ use super::known::{self, Changes, Expected, Known, Protection};
 use super::places::Places;
 use super::rows::{At, Subject};
 use super::sealed::{self, Besides, Sealed};
-use super::{guard_state, headers, logs};
+use super::{guard_state, headers, logs, tracking};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::index as chain_index;
@@ -136,6 +136,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         let is_below = table != root.oid();
         check.columns_of_tree(&Rel::open(table, pg_sys::AccessShareLock), is_below);
     }
+    check.tracking(root)?;
     check.seals(root, scope.note.as_ref())?;
     let last_segment = check.present.keys().max().copied().unwrap_or(0);
     let mut report = check.report;
@@ -283,6 +284,15 @@ impl Check<'_> {
         Ok(())
     }
 
+    /// Are changes recorded in it that should be?
+    fn tracking(&mut self, root: &Rel) -> Result<(), Error> {
+        let Some(log) = self.report.log.filter(|_| log::root(root) == root.oid()) else { return Ok(()) };
+        for finding in tracking::problems(log, self.functions)? {
+            self.finding(root.oid(), None, finding);
+        }
+        Ok(())
+    }
+
     fn partitioned(&mut self, rel: &Rel) -> Result<(), Error> {
         for finding in guard_state::of_partitioned(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
@@ -358,6 +368,11 @@ impl Check<'_> {
             }
             if let Some(noted) = noted.as_ref().filter(|noted| json!(segment.max_chains) != noted.max_chains) {
                 differs(format!("the journal has {}", noted.max_chains));
+            }
+        }
+        if noted.as_ref().is_some_and(|noted| noted.event_log) {
+            for finding in guard_state::of_event_log(rel, self.functions)? {
+                self.finding(rel.oid(), None, finding);
             }
         }
         // Bounds are printed by their types' functions.

@@ -24,9 +24,13 @@ const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
 ];
 
 /// The functions that the extension's script makes: name, C symbol, and whether they pin their search_path.
-const FUNCTIONS: [(&str, &str, bool); 18] = [
+const FUNCTIONS: [(&str, &str, bool); 22] = [
     ("append", "notary_append", false),
     ("refuse", "notary_refuse", false),
+    ("about", "notary_about", false),
+    ("capture", "notary_capture", false),
+    ("track", "track_wrapper", true),
+    ("untrack", "untrack_wrapper", true),
     ("guard_start", "notary_guard_start", false),
     ("guard_end", "notary_guard_end", false),
     ("guard_rewrite", "notary_guard_rewrite", false),
@@ -180,6 +184,28 @@ pub fn of_segment(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Erro
         findings.push(off("the table is unlogged: a crash empties it"));
     }
     findings.extend(foreign(rel)?);
+    Ok(findings)
+}
+
+/// What is wrong with what makes a log an event log.
+pub fn of_event_log(rel: &Rel, functions: &Functions) -> Result<Vec<Finding>, Error> {
+    let triggers = catalog::triggers(rel.oid())?;
+    let about = triggers.iter().find(|t| t.name == log::ABOUT_TRIGGER);
+    let mut findings: Vec<_> =
+        trigger_problem(log::ABOUT_TRIGGER, about, functions.about, BEFORE | ROW | INSERT).into_iter().collect();
+    let between = |t: &&Trigger| {
+        t.before_row()
+            && t.on_insert()
+            && (log::ABOUT_TRIGGER.as_bytes()..log::APPEND_TRIGGER.as_bytes()).contains(&t.name.as_bytes())
+            && t.name != log::ABOUT_TRIGGER
+            && t.enabled != b'D'
+    };
+    for trigger in triggers.iter().filter(between) {
+        findings.push(off(format!(
+            "trigger \"{}\" runs after the one that fills in what the database knows, and can change it",
+            trigger.name
+        )));
+    }
     Ok(findings)
 }
 

@@ -338,13 +338,20 @@ pub struct Protection {
     pub max_chains: Value,
     /// The table's segments before it, oldest first, if the entry says which.
     pub past: Option<Vec<u32>>,
+    /// It was an event log.
+    pub event_log: bool,
 }
 
 impl Protection {
     fn of(details: &Value) -> Self {
         let number = |n: &Value| n.as_u64().and_then(|n| u32::try_from(n).ok());
         let past = details["past"].as_array().and_then(|past| past.iter().map(number).collect());
-        Self { bounds: details["bounds"].clone(), max_chains: details["max_chains"].clone(), past }
+        Self {
+            bounds: details["bounds"].clone(),
+            max_chains: details["max_chains"].clone(),
+            past,
+            event_log: details["event_log"] == true,
+        }
     }
 }
 

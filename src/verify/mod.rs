@@ -20,6 +20,7 @@ mod places;
 mod progress;
 mod rows;
 mod sealed;
+mod tracking;
 
 use crate::access;
 use crate::error::{Error, OrRaise as _};
