@@ -1,6 +1,8 @@
 //! `notary-verify bundle`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use crate::log::{Log, ORIGIN, keys};
@@ -102,6 +104,31 @@ fn each_file_is_accounted_for() {
         let dir = dir();
         dir.put(&format!("evidence/{file}"), "x");
         assert_eq!(dir.json(CHECK)["problems"][0]["problem"], "not_a_file", "{file}");
+    }
+}
+
+/// Two such names read as the same one if what is no UTF-8 is replaced: of these two notes one would be left out.
+#[test]
+fn a_name_that_is_not_utf_8_is_a_problem() {
+    let mut lines = Log::good().lines;
+    lines.swap(2, 3);
+    let (good, forked) = (Log::good().note(), Log::from_lines(lines).note());
+    let cases: [&[(&[u8], &str)]; 3] = [
+        &[(b"notes/\xfe.note", &forked), (b"notes/\xff.note", &good)],
+        &[(b"proofs/\xff.proof", "x")],
+        &[(b"\xff", "x")],
+    ];
+    for files in cases {
+        let dir = dir();
+        for (name, text) in files {
+            fs::write(dir.path("evidence").join(OsStr::from_bytes(name)), text).unwrap();
+        }
+        let value = dir.json(CHECK);
+        assert_eq!((&value["exit_code"], &value["problem_count"]), (&1.into(), &files.len().into()), "{value}");
+        for problem in value["problems"].as_array().unwrap() {
+            assert_eq!(problem["problem"], "unknown_file", "{value}");
+            assert!(problem["why"].as_str().unwrap().starts_with("its name is not UTF-8"), "{value}");
+        }
     }
 }
 
