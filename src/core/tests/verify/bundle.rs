@@ -154,11 +154,20 @@ fn no_link_is_followed() {
 
 #[test]
 fn a_name_cannot_command_the_terminal() {
-    let dir = dir();
-    dir.put("evidence/\u{1b}[2J", "x");
-    let outcome = dir.run(CHECK);
-    outcome.expect(1, r"evidence/\u{1b}[2J");
-    assert!(!outcome.stdout.contains('\u{1b}'));
+    for (bad, shown) in [
+        ('\u{1b}', r"\u{1b}"),
+        ('\u{7f}', r"\u{7f}"),
+        ('\u{9b}', r"\u{9b}"),
+        ('\u{200f}', r"\u{200f}"),
+        ('\u{202e}', r"\u{202e}"),
+        ('\u{2066}', r"\u{2066}"),
+    ] {
+        let dir = dir();
+        dir.put(&format!("evidence/{bad}[2J é"), "x");
+        let outcome = dir.run(CHECK);
+        outcome.expect(1, &format!("evidence/{shown}[2J é"));
+        assert!(!outcome.stdout.contains(bad));
+    }
 }
 
 #[test]
