@@ -133,9 +133,9 @@ fn parse_finite(text: &[u8]) -> Option<i64> {
     let (month, day) = (next()?, next()?);
     let (hour, minute, second, micros) = (next()?, next()?, next()?, next()?);
     let year = if before_christ { 1 - year } else { year };
-    days(year, month, day)
-        .checked_mul(MICROS_PER_DAY)?
-        .checked_add(((hour * 60 + minute) * 60 + second) * 1_000_000 + micros)
+    // Wider than 64 bits: the first day of all begins before what they hold.
+    let of_day = ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros;
+    i64::try_from(i128::from(days(year, month, day)) * i128::from(MICROS_PER_DAY) + i128::from(of_day)).ok()
 }
 
 /// A number of at most six digits, so that no arithmetic on it can overflow.
@@ -196,6 +196,14 @@ mod tests {
         for day in (-2_500_000..2_500_000).step_by(7) {
             let (year, month, day_of_month) = date(day);
             assert_eq!(days(year, month, day_of_month), day);
+        }
+    }
+
+    #[test]
+    fn the_first_and_the_last_day_are_read_as_they_are_written() {
+        for t in [i64::MIN, i64::MIN + 1, i64::MIN + MICROS_PER_DAY, i64::MAX - MICROS_PER_DAY, i64::MAX - 1, i64::MAX]
+        {
+            assert_eq!(Timestamp(t).to_string().parse(), Ok(Timestamp(t)));
         }
     }
 

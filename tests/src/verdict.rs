@@ -95,12 +95,12 @@ const NOTICED: &str = "UPDATE pg_catalog.pg_class AS c SET reltuples = reltuples
 #[track_caller]
 pub fn behind_the_guard(db: &Database<'_>, statements: &[&str]) {
     let mut client = db.client();
-    let mut run = |sql: &str| {
+    for sql in round_the_guard(statements) {
         client.batch_execute(sql).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e)));
-    };
-    run(LIFT);
-    run(NOTICED);
-    statements.iter().for_each(|sql| run(sql));
-    run(RESTORE);
-    run(NOTICED);
+    }
+}
+
+/// The same as statements, for somebody else to run.
+pub fn round_the_guard<'s>(statements: &[&'s str]) -> Vec<&'s str> {
+    [&[LIFT, NOTICED], statements, &[RESTORE, NOTICED]].concat()
 }

@@ -60,9 +60,10 @@ fn run_page(page: &Page) -> Vec<String> {
     failures
 }
 
-/// A block with the directory of the server's configuration moved to where this server may write.
+/// A block with the directories of the server's configuration and of notes moved to where this server may write.
 fn here(cluster: &Cluster, block: &Block) -> String {
-    block.text.replace("/etc/postgresql", &cluster.scratch_dir().display().to_string())
+    let scratch = cluster.scratch_dir().display().to_string();
+    block.text.replace("/etc/postgresql", &scratch).replace("/var/lib/notary", &scratch)
 }
 
 /// What psql writes, and what is wrong with that.

@@ -13,7 +13,8 @@ EXIT CODES
   0  Good: all that was given is right, and keys that you gave vouch for all of it.
   1  Wrong: something was checked and is not right. Each problem is a line of the report.
   2  Cannot tell: wrong usage, a file that cannot be read, that is compressed or UTF-16, a note,
-     proof or keys file that is empty, keys or a state that are none.
+     proof or keys file that is empty, keys or a state that are none, a state that another run
+     changed meanwhile.
   3  Nothing is wrong, but not all of it is vouched for by a key that you gave:
      - a note is not signed by a key that you gave (--unsigned);
      - an export was checked without any note (--unsigned, or a bundle that has none);

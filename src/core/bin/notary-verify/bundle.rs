@@ -4,6 +4,7 @@
 //! link is followed, nothing but plain files is opened.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -106,13 +107,13 @@ impl Bundle {
     fn list(directory: &Path, session: &mut Session) -> Result<Self, Trouble> {
         let mut bundle = Self::default();
         for path in entries(directory)? {
-            let name = file_name(&path);
+            let Some(name) = file_name(&path, session) else { continue };
             let is_directory = kind(&path)?.is_dir();
             let file = Source::File(path.clone());
-            match name.as_str() {
+            match name {
                 "notes" | "proofs" | "consistency" if is_directory => {
                     for inner in entries(&path)? {
-                        bundle.sort(&name, &inner, session)?;
+                        bundle.sort(name, &inner, session)?;
                     }
                 }
                 _ if !is_plain(&path, session)? => {}
@@ -132,12 +133,15 @@ impl Bundle {
         if !is_plain(path, session)? {
             return Ok(());
         }
-        let name = file_name(path);
+        let Some(name) = file_name(path, session) else { return Ok(()) };
         let file = Source::File(path.to_owned());
         let stem = |suffix| name.strip_suffix(suffix).filter(|stem| !stem.is_empty());
         match directory {
             "notes" if let Some(stem) = stem(".note") => {
-                self.notes.insert(stem.to_owned(), file);
+                if let Some(other) = self.notes.insert(stem.to_owned(), file) {
+                    let why = format!("its name is that of {}, which was not checked", other.name());
+                    session.report.problem(Complaint::of_file(&shown(path), "unknown_file", why));
+                }
             }
             "proofs" if stem(".proof").is_some() => self.proofs.push(file),
             "consistency" if let Some((old, new)) = stem(".consistency").and_then(|stem| stem.split_once("..")) => {
@@ -159,9 +163,14 @@ fn entries(directory: &Path) -> Result<Vec<PathBuf>, Trouble> {
     Ok(paths)
 }
 
-/// A name that is not UTF-8 is none that a bundle knows.
-fn file_name(path: &Path) -> String {
-    path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+/// A name that is not UTF-8 is none that a bundle knows: two of them could look like one.
+fn file_name<'p>(path: &'p Path, session: &mut Session) -> Option<&'p str> {
+    let name = path.file_name().and_then(OsStr::to_str);
+    if name.is_none() {
+        let why = "its name is not UTF-8: no part of a bundle, and it was not checked";
+        session.report.problem(Complaint::of_file(&shown(path), "unknown_file", why.to_owned()));
+    }
+    name
 }
 
 /// What stands there itself, not what a link leads to.

@@ -27,7 +27,7 @@ pub fn run(args: &ExportArgs, session: &mut Session) -> Result<(), Trouble> {
 pub fn check(file: &Source, allow_uncovered: bool, notes_given: bool, session: &mut Session) -> Result<(), Trouble> {
     let name = file.name();
     let believed = session.believed().to_vec();
-    let remembered = session.remembered().map(|(state, checkpoint)| (state, checkpoint.clone()));
+    let remembered = session.remembered();
     let sizes = believed.iter().map(|believed| believed.checkpoint.size());
     let sizes = sizes.chain(remembered.iter().map(|(_, checkpoint)| checkpoint.size()));
     let log = session.report.origin.as_ref().map(|origin| origin.log());

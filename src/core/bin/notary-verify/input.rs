@@ -95,8 +95,29 @@ impl FromStr for Source {
 
 /// A path without what a terminal would obey: names in a bundle are made by others.
 pub fn shown(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
+    escaped(&path.to_string_lossy(), |c| c.escape_default().to_string())
+}
+
+/// JSON without what a terminal would obey, and with the same meaning: lines are made by others too.
+pub fn shown_json(json: &str) -> String {
+    escaped(json, |c| format!("\\u{:04x}", u32::from(c)))
+}
+
+fn escaped(text: &str, escape: impl Fn(char) -> String) -> String {
+    text.chars().fold(String::new(), |mut all, c| {
+        if is_command(c) {
+            all.push_str(&escape(c))
+        } else {
+            all.push(c)
+        }
+        all
+    })
+}
+
+/// Control characters, and those that turn the direction of text round, so that it looks like another one.
+fn is_command(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What a file is, by its first bytes, if it is nothing that can be read here.

@@ -12,6 +12,8 @@ use serde_json::{Value, json};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use crate::input::shown_json;
+
 /// What all of it comes to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
@@ -259,7 +261,7 @@ impl Report {
             "remarks": self.remarks,
             "error": null,
         });
-        format!("{object}\n")
+        json_line(&object)
     }
 
     fn facts(&self) -> Vec<String> {
@@ -280,7 +282,7 @@ impl Report {
             let mut said = format!("{file}: leaf {index} is {what}, chained at {time}, SHA-256 {hash}");
             if let Some(line) = line {
                 // Writing to a string cannot fail.
-                let _ = write!(said, "\n{line}");
+                let _ = write!(said, "\n{}", shown_json(line));
             }
             lines.push(said);
         }
@@ -315,7 +317,11 @@ pub fn trouble_json(command: &str, why: &str) -> String {
         "remarks": [],
         "error": why,
     });
-    format!("{object}\n")
+    json_line(&object)
+}
+
+fn json_line(object: &Value) -> String {
+    shown_json(&object.to_string()) + "\n"
 }
 
 fn base64(digest: &Digest) -> String {

@@ -29,6 +29,8 @@ pub struct Session {
     unsigned: bool,
     origin: Option<Origin>,
     state: Option<State>,
+    /// The export was compared with what the state had in the beginning.
+    compared: bool,
     believed: Vec<Believed>,
     /// The keys are those of the bundle that is checked.
     keys_of_bundle: bool,
@@ -67,6 +69,7 @@ impl Session {
             unsigned: args.unsigned,
             origin: args.origin.clone(),
             state: args.state.as_deref().map(State::read).transpose()?,
+            compared: false,
             believed: Vec::new(),
             keys_of_bundle: false,
         })
@@ -170,20 +173,27 @@ impl Session {
         &self.believed
     }
 
-    /// The newest checkpoint that is remembered of the origin at hand, and the file it is remembered in.
-    pub fn remembered(&self) -> Option<(String, &Checkpoint)> {
+    /// The newest checkpoint that is remembered of the origin at hand, and the file it is remembered in: for an export to
+    /// be compared with, so that another one will not do at the end.
+    pub fn remembered(&mut self) -> Option<(String, Checkpoint)> {
+        self.compared = true;
         let state = self.state.as_ref()?;
         let checkpoint = state.get(self.report.origin.as_ref()?)?;
-        Some((state.name(), checkpoint))
+        Some((state.name(), checkpoint.clone()))
     }
 
     /// The report, after what is remembered was compared and brought up to date.
     pub fn finish(mut self) -> Result<Report, Trouble> {
-        let Some(state) = self.state.take() else {
+        let Some(before) = self.state.take() else {
             return Ok(self.report);
         };
         // Held to the end, so that of two runs at once the later sees what the earlier wrote.
-        let mut state = state.lock()?;
+        let mut state = before.lock()?;
+        let changed = |origin| before.get(origin) != state.get(origin);
+        if self.compared && self.report.verdict() != Verdict::Wrong && self.report.origin.as_ref().is_some_and(changed)
+        {
+            return Err(Trouble(format!("{}: the state changed meanwhile: run it again", state.name())));
+        }
         let mut newest: BTreeMap<&Origin, &Believed> = BTreeMap::new();
         for believed in &self.believed {
             if let Some(why) = state.contradicts(&believed.checkpoint) {

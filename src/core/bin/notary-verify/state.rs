@@ -102,7 +102,12 @@ impl State {
 
     fn write(&self) -> io::Result<()> {
         let fresh = self.beside("new");
-        let mut file = File::create(&fresh)?;
+        // What a run left that was cut short goes. A link that somebody has put there is not followed.
+        match fs::remove_file(&fresh) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = File::create_new(&fresh)?;
         write!(file, "{}", self.notes)?;
         file.sync_all()?;
         fs::rename(&fresh, &self.path)?;

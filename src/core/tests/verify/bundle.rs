@@ -1,6 +1,8 @@
 //! `notary-verify bundle`.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 
 use crate::log::{Log, ORIGIN, keys};
@@ -105,6 +107,31 @@ fn each_file_is_accounted_for() {
     }
 }
 
+/// Two such names read as the same one if what is no UTF-8 is replaced: of these two notes one would be left out.
+#[test]
+fn a_name_that_is_not_utf_8_is_a_problem() {
+    let mut lines = Log::good().lines;
+    lines.swap(2, 3);
+    let (good, forked) = (Log::good().note(), Log::from_lines(lines).note());
+    let cases: [&[(&[u8], &str)]; 3] = [
+        &[(b"notes/\xfe.note", &forked), (b"notes/\xff.note", &good)],
+        &[(b"proofs/\xff.proof", "x")],
+        &[(b"\xff", "x")],
+    ];
+    for files in cases {
+        let dir = dir();
+        for (name, text) in files {
+            fs::write(dir.path("evidence").join(OsStr::from_bytes(name)), text).unwrap();
+        }
+        let value = dir.json(CHECK);
+        assert_eq!((&value["exit_code"], &value["problem_count"]), (&1.into(), &files.len().into()), "{value}");
+        for problem in value["problems"].as_array().unwrap() {
+            assert_eq!(problem["problem"], "unknown_file", "{value}");
+            assert!(problem["why"].as_str().unwrap().starts_with("its name is not UTF-8"), "{value}");
+        }
+    }
+}
+
 #[test]
 fn no_link_is_followed() {
     for (at, to) in [
@@ -127,11 +154,20 @@ fn no_link_is_followed() {
 
 #[test]
 fn a_name_cannot_command_the_terminal() {
-    let dir = dir();
-    dir.put("evidence/\u{1b}[2J", "x");
-    let outcome = dir.run(CHECK);
-    outcome.expect(1, r"evidence/\u{1b}[2J");
-    assert!(!outcome.stdout.contains('\u{1b}'));
+    for (bad, shown) in [
+        ('\u{1b}', r"\u{1b}"),
+        ('\u{7f}', r"\u{7f}"),
+        ('\u{9b}', r"\u{9b}"),
+        ('\u{200f}', r"\u{200f}"),
+        ('\u{202e}', r"\u{202e}"),
+        ('\u{2066}', r"\u{2066}"),
+    ] {
+        let dir = dir();
+        dir.put(&format!("evidence/{bad}[2J é"), "x");
+        let outcome = dir.run(CHECK);
+        outcome.expect(1, &format!("evidence/{shown}[2J é"));
+        assert!(!outcome.stdout.contains(bad));
+    }
 }
 
 #[test]

@@ -13,8 +13,6 @@ pub struct Case {
     /// The problem that is named first, and its line.
     pub problem: &'static str,
     pub line: Option<u64>,
-    /// The Python on the page knows less of the grammar: it does not see this one.
-    pub python_too: bool,
 }
 
 /// All of them.
@@ -27,42 +25,42 @@ pub fn all() -> Vec<Case> {
 
 /// Line 4 spelt in another way, every hash right.
 fn spellings() -> Vec<Case> {
-    let cases: [(&str, &str, &str, bool); 26] = [
-        ("a space after a colon", r#""seq":1"#, r#""seq": 1"#, true),
-        ("a space at the end", "}}", "}} ", true),
-        ("a space at the start", r#"{"v""#, r#" {"v""#, true),
-        ("a member twice", r#""seq":1,"#, r#""seq":1,"seq":1,"#, true),
-        ("a name in the row twice", r#""text":"#, r#""text":"x","text":"#, true),
-        ("names in the row not sorted", r#""empty":"","text":"#, r#""text":"","empty":"#, true),
-        ("another escape", "one", r"on\u0065", true),
-        ("an escape in upper case", "one", r"one\u001F", true),
-        ("an escaped slash", "one", r"one\/", true),
-        ("a number with an exponent", r#""empty":"""#, r#""empty":1e3"#, true),
-        ("minus zero", r#""empty":"""#, r#""empty":-0"#, true),
-        ("a key twice within jsonb", r#""empty":"""#, r#""empty":{"a": 1, "a": 2}"#, true),
-        ("keys within jsonb not sorted", r#""empty":"""#, r#""empty":{"bb": 1, "a": 2}"#, true),
-        ("jsonb without its spaces", r#""empty":"""#, r#""empty":{"a":1}"#, true),
-        ("members in another order", r#""v":1,"log":"#, r#""log":"#, true),
-        ("a member that nobody knows", r#","row":"#, r#","note":"x","row":"#, true),
-        ("upper case in a hash", r#""prev":"#, r#""prev":"F","x":"#, true),
-        ("another version", r#""v":1"#, r#""v":2"#, true),
-        ("a time that is none", "T16:07", "T16:61", false),
-        ("seq as a string", r#""seq":1"#, r#""seq":"1""#, true),
-        ("seq as a truth", r#""seq":1"#, r#""seq":true"#, true),
-        ("v as a string", r#""v":1"#, r#""v":"1""#, true),
-        ("no number", r#""empty":"""#, r#""empty":NaN"#, true),
-        ("half a character", "one", r"on\ud800", true),
-        ("a fraction without digits", r#""empty":"""#, r#""empty":1."#, true),
-        ("a seq with a zero in front", r#""seq":1"#, r#""seq":01"#, true),
+    let cases: [(&str, &str, &str); 26] = [
+        ("a space after a colon", r#""seq":1"#, r#""seq": 1"#),
+        ("a space at the end", "}}", "}} "),
+        ("a space at the start", r#"{"v""#, r#" {"v""#),
+        ("a member twice", r#""seq":1,"#, r#""seq":1,"seq":1,"#),
+        ("a name in the row twice", r#""text":"#, r#""text":"x","text":"#),
+        ("names in the row not sorted", r#""empty":"","text":"#, r#""text":"","empty":"#),
+        ("another escape", "one", r"on\u0065"),
+        ("an escape in upper case", "one", r"one\u001F"),
+        ("an escaped slash", "one", r"one\/"),
+        ("a number with an exponent", r#""empty":"""#, r#""empty":1e3"#),
+        ("minus zero", r#""empty":"""#, r#""empty":-0"#),
+        ("a key twice within jsonb", r#""empty":"""#, r#""empty":{"a": 1, "a": 2}"#),
+        ("keys within jsonb not sorted", r#""empty":"""#, r#""empty":{"bb": 1, "a": 2}"#),
+        ("jsonb without its spaces", r#""empty":"""#, r#""empty":{"a":1}"#),
+        ("members in another order", r#""v":1,"log":"#, r#""log":"#),
+        ("a member that nobody knows", r#","row":"#, r#","note":"x","row":"#),
+        ("upper case in a hash", r#""prev":"#, r#""prev":"F","x":"#),
+        ("another version", r#""v":1"#, r#""v":2"#),
+        ("a time that is none", "T16:07", "T16:61"),
+        ("seq as a string", r#""seq":1"#, r#""seq":"1""#),
+        ("seq as a truth", r#""seq":1"#, r#""seq":true"#),
+        ("v as a string", r#""v":1"#, r#""v":"1""#),
+        ("no number", r#""empty":"""#, r#""empty":NaN"#),
+        ("half a character", "one", r"on\ud800"),
+        ("a fraction without digits", r#""empty":"""#, r#""empty":1."#),
+        ("a seq with a zero in front", r#""seq":1"#, r#""seq":01"#),
     ];
-    let case = |(name, from, to, python_too): (&'static str, &str, &str, bool)| {
+    let case = |(name, from, to): (&'static str, &str, &str)| {
         let log = Log::of(&drafts(), |index, line| {
             if index == 3 {
                 assert!(line.contains(from), "{name}");
                 *line = line.replace(from, to);
             }
         });
-        Case { name, export: log.export(), note: log.note(), problem: "bad_line", line: Some(4), python_too }
+        Case { name, export: log.export(), note: log.note(), problem: "bad_line", line: Some(4) }
     };
     cases.into_iter().map(case).collect()
 }
@@ -73,7 +71,7 @@ fn structures() -> Vec<Case> {
         let mut drafts = drafts();
         change(&mut drafts);
         let log = Log::of(&drafts, |_, _| ());
-        Case { name, export: log.export(), note: log.note(), problem, line: Some(line), python_too: true }
+        Case { name, export: log.export(), note: log.note(), problem, line: Some(line) }
     };
     let mut cases = vec![
         with("the first header is not there", "no_header", 1, &|d| *d = d.split_off(1)),
@@ -97,7 +95,7 @@ fn structures() -> Vec<Case> {
                 *text = change(text);
             }
         });
-        Case { name, export: log.export(), note: log.note(), problem, line: Some(line as u64), python_too: true }
+        Case { name, export: log.export(), note: log.note(), problem, line: Some(line as u64) }
     };
     let prev_at = |text: &str| text.find(r#""prev":""#).unwrap() + 8;
     cases.push(changed("a line of another log", "other_log", 12, &|text| text.replace(LOG, OTHER_LOG)));
@@ -120,7 +118,7 @@ fn files() -> Vec<Case> {
         Log::from_lines(lines).export()
     };
     let whole = good.export();
-    let case = |name, problem, line, export| Case { name, export, note: good.note(), problem, line, python_too: true };
+    let case = |name, problem, line, export| Case { name, export, note: good.note(), problem, line };
     let replace = |at: usize, from: &str, to: &str| {
         lines(&|lines| lines[at] = String::from_utf8_lossy(&lines[at]).replace(from, to).into_bytes())
     };

@@ -23,6 +23,23 @@ fn every_line_of_every_size_is_proved() {
     assert!(value["proofs"][0]["line"].is_null());
 }
 
+/// A line's JSON keeps its meaning, and a program that reads `--json` gets the line itself.
+#[test]
+fn a_line_cannot_command_the_terminal() {
+    let bad = ['\u{7f}', '\u{80}', '\u{9b}', '\u{61c}', '\u{200e}', '\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'];
+    let text: String = bad.iter().collect();
+    let log = Log::of(&drafts(), |_, line| *line = line.replace("one", &text));
+    let dir = Dir::good();
+    dir.put("x.proof", log.proof(3, 12).to_string());
+    let outcome = dir.run("proof --keys keys --show-line x.proof");
+    outcome.expect(0, r#""text":"\u007f\u0080\u009b\u061c\u200e\u202a\u202e\u2066\u2069\ntwo"}}"#);
+    assert!(!outcome.stdout.contains(bad), "{outcome:?}");
+    let outcome = dir.run("proof --keys keys --show-line --json x.proof");
+    assert!(!outcome.stdout.contains(bad), "{outcome:?}");
+    let value: serde_json::Value = serde_json::from_str(&outcome.stdout).unwrap();
+    assert_eq!(value["proofs"][0]["line"], std::str::from_utf8(&log.lines[3]).unwrap());
+}
+
 #[test]
 fn the_line_may_come_in_a_file() {
     let (dir, log) = (Dir::good(), Log::good());

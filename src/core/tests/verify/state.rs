@@ -1,6 +1,11 @@
 //! `--state`: the newest note of each origin is remembered, and a smaller one refused.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::sync::mpsc;
+use std::time::Duration;
 
 use notary_core::Seal;
 
@@ -111,7 +116,7 @@ fn a_state_that_is_none_or_cannot_be_written_is_2() {
     }
     dir.run("note --keys keys --state nowhere/state full.note").expect(2, "nowhere");
     dir.run("note --keys keys --state . full.note").expect(2, "not a plain file");
-    std::os::unix::fs::symlink("elsewhere", dir.path("link")).unwrap();
+    symlink("elsewhere", dir.path("link")).unwrap();
     dir.put("elsewhere", "");
     dir.run("note --keys keys --state link full.note").expect(2, "not a plain file");
     dir.run("note --keys keys --state /dev/null full.note").expect(2, "not a plain file");
@@ -136,4 +141,57 @@ fn two_runs_at_once_forget_nothing() {
         }
     });
     assert_eq!(state(&dir), line(&longer, longer.size()));
+}
+
+#[test]
+fn a_file_that_stands_where_the_new_state_is_written_is_replaced_and_no_link_followed() {
+    let (dir, log) = (dir(), Log::good());
+    dir.put("precious", "kept");
+    symlink("precious", dir.path("state.new")).unwrap();
+    dir.run("note --keys keys --state state 5.note").expect(0, "good");
+    assert_eq!(fs::read_to_string(dir.path("precious")).unwrap(), "kept");
+    assert_eq!(state(&dir), line(&log, 5));
+    assert!(fs::symlink_metadata(dir.path("state")).unwrap().is_file());
+    // What a run left that was cut short.
+    dir.put("state.new", line(&log, 12).repeat(9));
+    dir.run("note --keys keys --state state 8.note").expect(0, "good");
+    assert_eq!(state(&dir), line(&log, 8));
+    fs::create_dir(dir.path("state.new")).unwrap();
+    dir.run("note --keys keys --state state full.note").expect(2, "cannot write state");
+    assert_eq!(state(&dir), line(&log, 8));
+}
+
+/// An export that ends when its pipe is closed, and the pipe, open once the program reads.
+fn slow(dir: &Dir) -> (mpsc::Receiver<File>, impl Fn() -> crate::program::Outcome) {
+    let pipe = dir.path("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let (opened, receiver) = mpsc::channel();
+    // Opening waits for the other end.
+    std::thread::spawn(move || opened.send(OpenOptions::new().write(true).open(pipe).unwrap()));
+    (receiver, || dir.run("export --keys keys --state state --note fork.note pipe"))
+}
+
+/// The export is compared with what was remembered when it began. Of two forks only one is remembered.
+#[test]
+fn what_another_run_remembers_meanwhile_is_not_passed_over() {
+    let log = Log::good();
+    let mut longer = drafts();
+    longer.swap(6, 7);
+    longer.push(entry(1, 1, 5));
+    let forked = Log::of(&longer, |_, _| ());
+    for before in ["", &line(&log, 5)] {
+        let dir = dir();
+        dir.put("fork.note", forked.note());
+        dir.put("state", before);
+        let (opened, run) = slow(&dir);
+        std::thread::scope(|scope| {
+            let run = scope.spawn(run);
+            let mut pipe = opened.recv_timeout(Duration::from_secs(60)).expect("the program opens its export");
+            dir.run("export --keys keys --state state --note full.note export.jsonl").expect(0, "good");
+            pipe.write_all(&forked.export()).unwrap();
+            drop(pipe);
+            run.join().unwrap().expect(2, "state: the state changed meanwhile: run it again");
+        });
+        assert_eq!(state(&dir), line(&log, 12));
+    }
 }
