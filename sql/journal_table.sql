@@ -19,4 +19,4 @@ COMMENT ON COLUMN notary.journal.relation IS 'The table as it was named then, sc
 COMMENT ON COLUMN notary.journal.session_role IS 'Who had logged in.';
 COMMENT ON COLUMN notary.journal.role IS 'Whose rights were used.';
 COMMENT ON COLUMN notary.journal.reason IS 'The reason given.';
-COMMENT ON COLUMN notary.journal.details IS 'The rest: the header line and adopted rows (protect), what was found and the chains'' ends (unprotect), the answer (attest), and the database it was done in.';
+COMMENT ON COLUMN notary.journal.details IS 'The rest: the header line and adopted rows (protect), what was found, the chains'' ends and how far they were sealed (unprotect), the answer (attest), and the database it was done in.';
