@@ -4,7 +4,7 @@ CREATE FUNCTION notary.about() RETURNS trigger
 REVOKE ALL ON FUNCTION notary.about() FROM PUBLIC;
 COMMENT ON FUNCTION notary.about() IS 'Trigger function of event logs: fills in what an INSERT leaves out from the session''s context (notary.actor and the other settings), and sets what the database knows and nobody can claim: db_user, db_session_user, application_name, client_addr, backend_pid, txid.';
 
-CREATE FUNCTION notary.words(text) RETURNS text[]
+CREATE FUNCTION notary.words("text" text) RETURNS text[]
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'words_wrapper';
 COMMENT ON FUNCTION notary.words(text) IS 'The distinct words of a text in lower case: runs of letters and digits, cut off at 64 characters, at most 500. What notary.search compares its argument text by.';
