@@ -1,6 +1,6 @@
 CREATE TABLE %LOG% (
     id               uuid PRIMARY KEY,
-    occurred_at      timestamptz NOT NULL,
+    occurred_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     action           text COLLATE "C" NOT NULL,
     actor            text,
     actor_type       text,
