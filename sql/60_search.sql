@@ -47,12 +47,13 @@ COMMENT ON FUNCTION notary.event_log_name(regclass) IS 'Internal: an event log''
 CREATE FUNCTION notary.literal(at timestamptz) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
-AS $$ SELECT format('%L::timestamptz', to_jsonb($1) #>> '{}') $$;
+AS $$ SELECT quote_literal(to_jsonb($1) #>> '{}') || '::timestamptz' $$;
 COMMENT ON FUNCTION notary.literal(timestamptz) IS 'Internal: a time as SQL, which means the same under any DateStyle.';
 
 CREATE FUNCTION notary.run(statement text) RETURNS SETOF record
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET jit = off
 AS $$
 BEGIN
     RETURN QUERY EXECUTE statement;
@@ -95,6 +96,7 @@ CREATE FUNCTION notary.search_sql(log regclass, actor text DEFAULT NULL, actor_r
         until timestamptz DEFAULT NULL, text text DEFAULT NULL, page_size integer DEFAULT 50, after uuid DEFAULT NULL) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
+    SET jit = off
 AS $$
 DECLARE
     name   text := notary.event_log_name(log);
@@ -248,7 +250,7 @@ BEGIN
                 INTO rows;
             IF rows < fewest THEN
                 fewest := rows;
-                few := 'WHERE ' || concat_ws(' AND ', range, times);
+                few := 'WHERE ' || concat_ws(' AND ', range, times) || ' ORDER BY action';
                 rest := concat_ws(' AND ', VARIADIC equal || loose || plain || any_kind);
             END IF;
         END IF;
@@ -258,7 +260,8 @@ BEGIN
                            'ORDER BY resource_type, resource_id, occurred_at, id LIMIT %s) AS e', name, slice, fewest) INTO rows;
             IF rows < fewest THEN
                 fewest := rows;
-                few := 'WHERE ' || concat_ws(' AND ', slice, times);
+                few := 'WHERE ' || concat_ws(' AND ', slice, times)
+                       || ' ORDER BY resource_type, resource_id, occurred_at, id';
                 rest := concat_ws(' AND ', VARIADIC equal || loose[2:] || plain || range);
             END IF;
         END IF;
@@ -272,7 +275,8 @@ BEGIN
         END IF;
     END IF;
     IF few IS NOT NULL THEN
-        RETURN format('WITH few AS MATERIALIZED (SELECT %1$s FROM %2$s %3$s) SELECT %1$s FROM few%4$s %5$s LIMIT %6$s',
+        -- The limit says to the planner what was just counted.
+        RETURN format('WITH few AS MATERIALIZED (SELECT %1$s FROM %2$s %3$s LIMIT 1000) SELECT %1$s FROM few%4$s %5$s LIMIT %6$s',
                       cols, name, few, coalesce(' WHERE ' || nullif(rest, ''), ''), newest, page_size);
     END IF;
 
