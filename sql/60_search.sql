@@ -76,19 +76,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION notary.share(regclass, text, text) IS 'Internal: the share of a log''s entries with this value, as ANALYZE saw it; NULL where there are no statistics or the caller may not see them.';
 
-CREATE FUNCTION notary.slice(keys text, vals text, also text, low text, high_keys text, high text) RETURNS text
+CREATE FUNCTION notary.slice(key text, val text, also text, low text, high_keys text, high text) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT 'WHERE ' || concat_ws(' AND ',
-        CASE WHEN low IS NOT NULL THEN format('(%soccurred_at) >= (%s%s)', keys || ', ', vals || ', ', low)
-             WHEN keys IS NOT NULL THEN format('(%s) >= (%s)', keys, vals) END,
-        CASE WHEN high IS NOT NULL THEN format('(%s%s) < (%s%s)', keys || ', ', high_keys, vals || ', ', high)
-             WHEN keys IS NOT NULL THEN format('(%s) <= (%s)', keys, vals) END,
-        coalesce(also, 'true'))
-        || ' ORDER BY ' || coalesce(replace(keys, ',', ' DESC,') || ' DESC, ', '') || 'occurred_at DESC, id DESC'
+    SELECT 'WHERE ' || coalesce(nullif(concat_ws(' AND ', key || ' = ANY (ARRAY[' || val || '])', 'occurred_at >= ' || low,
+                                                 '(' || high_keys || ') < (' || high || ')', also), ''), 'true')
+        || ' ORDER BY ' || coalesce(key || ' DESC, ', '') || 'occurred_at DESC, id DESC'
 $$;
-COMMENT ON FUNCTION notary.slice(text, text, text, text, text, text) IS 'Internal: the events of one key of an index that goes on with occurred_at and id, newest first, in words that leave the planner that index alone: an index on the time would go through all that happened since.';
+COMMENT ON FUNCTION notary.slice(text, text, text, text, text, text) IS 'Internal: the events of one key of an index that goes on with occurred_at and id, newest first. In words that leave the planner no other order: by an index on the time alone it would go through all that happened since.';
 
 CREATE FUNCTION notary.search_sql(log regclass, actor text DEFAULT NULL, actor_role text DEFAULT NULL,
         action text DEFAULT NULL, resource_type text DEFAULT NULL, resource_id text DEFAULT NULL,
@@ -172,9 +168,9 @@ BEGIN
 
     -- Where nothing is known of how many there are, those that come first are tried first.
     IF resource_type IS NOT NULL AND resource_id IS NOT NULL THEN
-        keys := keys || text 'resource_type, resource_id';
-        vals := vals || format('%L, %L', resource_type, resource_id);
-        also := also || text 'resource_type IS NOT NULL';
+        keys := keys || text 'resource_type';
+        vals := vals || quote_literal(resource_type);
+        also := also || format('resource_type IS NOT NULL AND resource_id = %L', resource_id);
         equal := equal || format('resource_type = %L AND resource_id = %L', resource_type, resource_id);
         shares := shares || coalesce(notary.share(log, 'resource_type', resource_type)
                                      * notary.share(log, 'resource_id', resource_id), 0.0001)::real;
@@ -255,7 +251,7 @@ BEGIN
             END IF;
         END IF;
         IF resource_type IS NOT NULL AND resource_id IS NULL THEN
-            slice := format('resource_type >= %1$L AND resource_type <= %1$L', resource_type);
+            slice := format('resource_type = ANY (ARRAY[%L])', resource_type);
             EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE %s '
                            'ORDER BY resource_type, resource_id, occurred_at, id LIMIT %s) AS e', name, slice, fewest) INTO rows;
             IF rows < fewest THEN
@@ -282,8 +278,8 @@ BEGIN
 
     -- A resource of any kind: of each kind that there is, the newest.
     IF any_kind IS NOT NULL THEN
-        rest := concat_ws(' AND ', VARIADIC text 'resource_type IS NOT NULL' || equal || loose || plain || range);
-        slice := notary.slice('resource_type, resource_id', 'kinds.kind, ' || quote_literal(resource_id), rest, low, high_keys, high);
+        rest := concat_ws(' AND ', VARIADIC ARRAY['resource_type IS NOT NULL', any_kind] || equal || loose || plain || range);
+        slice := notary.slice('resource_type', 'kinds.kind', rest, low, high_keys, high);
         RETURN format(
             'WITH RECURSIVE kinds (kind) AS ('
             '(SELECT resource_type FROM %1$s WHERE resource_type IS NOT NULL ORDER BY resource_type LIMIT 1) '
