@@ -221,7 +221,7 @@ BEGIN
     IF resource_type IS NOT NULL AND resource_id IS NULL THEN
         loose := loose || format('resource_type = %L', resource_type);
     ELSIF resource_id IS NOT NULL AND resource_type IS NULL THEN
-        any_kind := format('resource_id = %L', resource_id);
+        any_kind := format('resource_type IS NOT NULL AND resource_id = %L', resource_id);
     END IF;
     IF tag IS NOT NULL THEN
         loose := loose || format('tags @> ARRAY[%L]', tag);
@@ -278,7 +278,7 @@ BEGIN
 
     -- A resource of any kind: of each kind that there is, the newest.
     IF any_kind IS NOT NULL THEN
-        rest := concat_ws(' AND ', VARIADIC ARRAY['resource_type IS NOT NULL', any_kind] || equal || loose || plain || range);
+        rest := concat_ws(' AND ', VARIADIC any_kind || equal || loose || plain || range);
         slice := notary.slice('resource_type', 'kinds.kind', rest, low, high_keys, high);
         RETURN format(
             'WITH RECURSIVE kinds (kind) AS ('
@@ -356,4 +356,4 @@ AS $$
          new_value jsonb, details jsonb, tags text[], db_user text, db_session_user text, application_name text,
          client_addr inet, backend_pid integer, txid bigint, notary_chain integer, notary_seq bigint)
 $$;
-COMMENT ON FUNCTION notary.search(regclass, text, text, text, text, text, text, boolean, text, timestamptz, timestamptz, text, integer, uuid) IS 'The events of an event log that meet all conditions given, newest first (occurred_at, then id), a page at a time. All but log can be left out; name them: notary.search(''app_audit'', actor => ''ann''). action: one action, or all that begin so: customer.pii.* (the star only at the end, after a dot; * alone is any). tag: among the tags. since is part of the period, until is not. text: all its words (see notary.words) must be among the event''s. page_size: 1 to 1000. after: the id of the last row of the page before. notary_chain and notary_seq are the entry''s place, for notary.proof. With the caller''s rights and row-level security. Errors: 22023 log is NULL, or an argument is out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.search(regclass, text, text, text, text, text, text, boolean, text, timestamptz, timestamptz, text, integer, uuid) IS 'The events of an event log that meet all conditions given, newest first (occurred_at, then id), a page at a time. All but log can be left out; name them: notary.search(''app_audit'', actor => ''ann''). action: one action, or all that begin so: customer.pii.* (the star only at the end, after a dot; * alone is any). resource_id alone: of any resource_type (events that have none are not among them). tag: among the tags. since is part of the period, until is not. text: all its words (see notary.words) must be among the event''s. page_size: 1 to 1000. after: the id of the last row of the page before. notary_chain and notary_seq are the entry''s place, for notary.proof. With the caller''s rights and row-level security. Errors: 22023 log is NULL, or an argument is out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
