@@ -348,6 +348,7 @@ CREATE FUNCTION notary.search(log regclass, actor text DEFAULT NULL, actor_role 
                    notary_seq bigint)
     LANGUAGE sql STABLE ROWS 50
     SET search_path = pg_catalog, pg_temp
+    SET max_parallel_workers_per_gather = 0
 AS $$
     SELECT * FROM notary.run(notary.search_sql($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)) AS e
         (id uuid, occurred_at timestamptz, action text, actor text, actor_type text, actor_role text,

@@ -104,7 +104,8 @@ fn malformed(why: EventError) -> Error {
 }
 
 /// The columns, in the order of the arguments.
-const COLUMNS: &str = "id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name,
+const COLUMNS: &str =
+    "id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name,
     result, ip, user_agent, session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags";
 
 fn insert(log: &Rel, event: Event) -> Result<Uuid, Error> {

@@ -35,8 +35,7 @@ pub fn literal(text: &str) -> String {
 
 /// One of these at random, as SQL.
 fn pick(values: &[&str]) -> String {
-    let all: Vec<String> =
-        values.iter().map(|v| if *v == "NULL" { "NULL".to_owned() } else { literal(v) }).collect();
+    let all: Vec<String> = values.iter().map(|v| if *v == "NULL" { "NULL".to_owned() } else { literal(v) }).collect();
     format!("(ARRAY[{}]::text[])[1 + floor(random() * {})::int]", all.join(", "), all.len())
 }
 

@@ -66,7 +66,8 @@ fn every_argument_is_answered_from_an_index() {
         (s().with("action", "customer.*").with("actor_role", "admin").with("pii", "true"), "one_"),
     ] {
         let sql = search.sql(&mut client, "one");
-        let plan = texts(&mut client, &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}")).join("\n");
+        let plan =
+            texts(&mut client, &format!("EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF) {sql}")).join("\n");
         assert!(plan.contains(index), "{index} is not used:\n{sql}\n{plan}");
         for lines in plan.lines().collect::<Vec<_>>().windows(2) {
             // What an index would have to do in the end is not begun where a page was full before.

@@ -36,7 +36,10 @@ fn askings() -> Vec<(&'static str, &'static str)> {
     vec![
         ("", "true"),
         ("'one'", "log = 'one'::regclass"),
-        ("NULL, '2026-02-01 05:00+00', '2026-03-01 07:00+00'", "occurred_at >= '2026-02-01 05:00+00' AND occurred_at < '2026-03-01 07:00+00'"),
+        (
+            "NULL, '2026-02-01 05:00+00', '2026-03-01 07:00+00'",
+            "occurred_at >= '2026-02-01 05:00+00' AND occurred_at < '2026-03-01 07:00+00'",
+        ),
         ("'two', '2026-04-01 00:00+00'", "log = 'two'::regclass AND occurred_at >= '2026-04-01 00:00+00'"),
         ("'two', NULL, '2026-01-20 00:00+00'", "log = 'two'::regclass AND occurred_at < '2026-01-20 00:00+00'"),
         ("'one', '2030-01-01'", "false"),
@@ -123,7 +126,8 @@ fn auth_bursts_are_where_failures_are_dense() {
     for (hours, least) in [(12_i64, 3_usize), (48, 5), (1, 2), (3, 1)] {
         let mut expected = Vec::new();
         for kind in ["actor", "source"] {
-            let subject = |f: &(Option<String>, Option<String>, i64)| if kind == "actor" { f.0.clone() } else { f.1.clone() };
+            let subject =
+                |f: &(Option<String>, Option<String>, i64)| if kind == "actor" { f.0.clone() } else { f.1.clone() };
             let mut subjects: Vec<String> = all.iter().filter_map(subject).collect();
             subjects.sort();
             subjects.dedup();
@@ -132,7 +136,8 @@ fn auth_bursts_are_where_failures_are_dense() {
                 // Every window that is full, then those that overlap as one.
                 let mut windows: Vec<(i64, i64)> = Vec::new();
                 for end in &times {
-                    let inside: Vec<i64> = times.iter().copied().filter(|t| t <= end && *t >= end - hours * 3600).collect();
+                    let inside: Vec<i64> =
+                        times.iter().copied().filter(|t| t <= end && *t >= end - hours * 3600).collect();
                     if inside.len() >= least {
                         let begun = inside[0];
                         match windows.last_mut() {
@@ -209,7 +214,8 @@ fn data_exports_have_the_number_of_records_where_it_is_a_number() {
         "INSERT INTO one (action, actor, details) VALUES ('export', 'last', '{\"records\": \"12\", \"rows\": 1e3}'),
              ('x.exports', 'last', '{}'), ('a.export', 'last', '[1]')",
     );
-    let last = "SELECT action || coalesce(records::text, '?') FROM notary.data_exports('one') WHERE actor = 'last' ORDER BY 1";
+    let last =
+        "SELECT action || coalesce(records::text, '?') FROM notary.data_exports('one') WHERE actor = 'last' ORDER BY 1";
     assert_eq!(texts(&mut client, last), ["a.export?", "export1000"]);
 }
 
@@ -236,7 +242,8 @@ fn ai_decisions_know_who_overrode_them() {
          INSERT INTO one (occurred_at, action, actor, resource_id) VALUES
              ('2027-01-01', 'ai.override', 'a human', '00000000-0000-4000-8000-000000000001')",
     );
-    let last = "SELECT overridden_by || coalesce(confidence::text, '?') FROM notary.ai_decisions('one', until => '2026-12-01')
+    let last =
+        "SELECT overridden_by || coalesce(confidence::text, '?') FROM notary.ai_decisions('one', until => '2026-12-01')
                 WHERE id = '00000000-0000-4000-8000-000000000001'";
     assert_eq!(texts(&mut client, last), ["a human?"]);
 }
@@ -251,7 +258,10 @@ fn resource_history_shows_before_and_after() {
         ("", "resource_type IS NOT NULL"),
         ("'customer', '7'", "resource_type = 'customer' AND resource_id = '7'"),
         ("'{}', '7', 'two'", "resource_type = '{}' AND resource_id = '7' AND log = 'two'::regclass"),
-        ("'order', log => 'one', until => '2026-02-01'", "resource_type = 'order' AND log = 'one'::regclass AND occurred_at < '2026-02-01'"),
+        (
+            "'order', log => 'one', until => '2026-02-01'",
+            "resource_type = 'order' AND log = 'one'::regclass AND occurred_at < '2026-02-01'",
+        ),
         ("'customer', 'o''brien'", "resource_type = 'customer' AND resource_id = 'o''brien'"),
         ("'x'' OR true --', '\\'", "false"),
     ] {
@@ -289,7 +299,10 @@ fn integrity_says_what_is_on_record() {
     let mut client = db.client();
     run(
         &mut client,
-        &format!("ALTER DATABASE \"{}\" SET notary.origin = 'db.example.com'; SET notary.origin = 'db.example.com'", db.name()),
+        &format!(
+            "ALTER DATABASE \"{}\" SET notary.origin = 'db.example.com'; SET notary.origin = 'db.example.com'",
+            db.name()
+        ),
     );
     fill(&mut client, "one", 30);
     fill(&mut client, "two", 20);
@@ -331,7 +344,9 @@ SELECT notary.create_log('one', '{writer}', '{reader}'); ALTER TABLE one OWNER T
         ),
     );
     let of = |role: &str| {
-        format!("SELECT concat_ws(', ', may, how, login) FROM notary.access('one') WHERE role = '{role}' ORDER BY may, how")
+        format!(
+            "SELECT concat_ws(', ', may, how, login) FROM notary.access('one') WHERE role = '{role}' ORDER BY may, how"
+        )
     };
     let mut says = |role: &str| texts(&mut client, &of(role));
     assert_eq!(says(&owner), ["own, owner, t", "read, owner, t", "switch protection off, owner, t", "write, owner, t"]);
@@ -405,11 +420,19 @@ fn wrong_arguments_are_refused() {
     for view in VIEWS {
         let log = if view == "resource_history" { "log => " } else { "" };
         let error = refused(&mut client, &format!("SELECT * FROM notary.{view}({log}'plain')"));
-        assert_eq!((error.code.as_str(), error.message.as_str()), ("55000", "public.plain is not an event log"), "{view}");
+        assert_eq!(
+            (error.code.as_str(), error.message.as_str()),
+            ("55000", "public.plain is not an event log"),
+            "{view}"
+        );
         if !matches!(view, "integrity" | "access") {
             let period = "since => '2026-02-01', until => '2026-01-01'";
             let error = refused(&mut client, &format!("SELECT * FROM notary.{view}({period})"));
-            assert_eq!((error.code.as_str(), error.message.as_str()), ("22023", "since must be before until"), "{view}");
+            assert_eq!(
+                (error.code.as_str(), error.message.as_str()),
+                ("22023", "since must be before until"),
+                "{view}"
+            );
         }
     }
     for (call, code, message) in [

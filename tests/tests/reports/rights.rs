@@ -41,7 +41,11 @@ fn a_role_that_may_read_one_log_sees_nothing_of_others() {
     for asking in ASKING {
         if asking.contains("%LOG%") {
             let error = refused(&mut theirs, &format!("SELECT * FROM {}", asking.replace("%LOG%", "'two'")));
-            assert_eq!((error.code.as_str(), error.message.as_str()), ("42501", "permission denied for table two"), "{asking}");
+            assert_eq!(
+                (error.code.as_str(), error.message.as_str()),
+                ("42501", "permission denied for table two"),
+                "{asking}"
+            );
         }
         // As a superuser sees that log alone, if the other is no event log for the moment.
         let asked = format!("SELECT * FROM {}", asking.replace("%LOG%", "'one'"));
@@ -125,11 +129,17 @@ fn tenants_under_row_level_security_see_nothing_of_each_other() {
             let found = format!("SELECT count(*) FROM notary.search('one', {given})");
             assert_eq!(texts(&mut theirs, &found), ["0"], "{given}");
         }
-        assert_eq!(texts(&mut theirs, "SELECT count(*) FROM notary.search('one', text => 'common', page_size => 1000)"), ["120"]);
+        assert_eq!(
+            texts(&mut theirs, "SELECT count(*) FROM notary.search('one', text => 'common', page_size => 1000)"),
+            ["120"]
+        );
         // An override by the other tenant does not show, though it names the same inference.
-        let by = texts(&mut theirs, "SELECT DISTINCT overridden_by FROM notary.ai_decisions WHERE overrides > 0").join(" ");
+        let by =
+            texts(&mut theirs, "SELECT DISTINCT overridden_by FROM notary.ai_decisions WHERE overrides > 0").join(" ");
         assert!(!by.contains(other), "{by}");
-        let statement = texts(&mut theirs, &format!("SELECT notary.search_sql('one', text => '{own}', actor_role => 'admin')")).remove(0);
+        let statement =
+            texts(&mut theirs, &format!("SELECT notary.search_sql('one', text => '{own}', actor_role => 'admin')"))
+                .remove(0);
         assert_eq!(texts(&mut theirs, &statement).len(), 50);
     }
     // The owner of a view does not lend its rights: the reports' views are the caller's.
@@ -158,5 +168,12 @@ fn the_internal_functions_lend_nobody_rights() {
     let share = "SELECT notary.share('one', 'action', 'auth.login') IS NULL";
     assert_eq!(texts(&mut theirs, share), ["t"]);
     // STABLE: whoever puts a change into the internal function is refused.
-    assert_eq!(refused(&mut client, "SELECT * FROM notary.run('DELETE FROM notary.event_type RETURNING name') AS r (name text)").code, "0A000");
+    assert_eq!(
+        refused(
+            &mut client,
+            "SELECT * FROM notary.run('DELETE FROM notary.event_type RETURNING name') AS r (name text)"
+        )
+        .code,
+        "0A000"
+    );
 }

@@ -85,7 +85,19 @@ impl Search {
 fn random_search(rng: &mut StdRng) -> Search {
     let mut search = Search::default();
     let patterns = ["auth.*", "customer.*", "customer.pii.*", "pii.*", "*", "nothing.*", "authz.login.*"];
-    for name in ["actor", "actor_role", "action", "resource_type", "resource_id", "result", "pii", "tag", "since", "until", "text"] {
+    for name in [
+        "actor",
+        "actor_role",
+        "action",
+        "resource_type",
+        "resource_id",
+        "result",
+        "pii",
+        "tag",
+        "since",
+        "until",
+        "text",
+    ] {
         if !rng.random_bool(0.22) {
             continue;
         }
@@ -108,7 +120,8 @@ fn random_search(rng: &mut StdRng) -> Search {
             "until" => format!("2026-0{}-11 07:00+00", rng.random_range(4..8)),
             _ => format!("{} WORD{}", WORDS.choose(rng).unwrap(), rng.random_range(0..50)),
         };
-        let value = if name == "text" && rng.random_bool(0.5) { (*WORDS.choose(rng).unwrap()).to_owned() } else { value };
+        let value =
+            if name == "text" && rng.random_bool(0.5) { (*WORDS.choose(rng).unwrap()).to_owned() } else { value };
         search = search.with(name, &value);
     }
     search
@@ -141,7 +154,9 @@ fn each_argument_alone_and_every_nasty_text_in_it() {
             Search::default().with(name, value).assert_pages(&mut client, "one", 1000);
         }
     }
-    for value in ["o'brien", "DROP TABLE one", "ünï'cödé", "漢字", "common'; --", "%common_", "{common}", "rare rare RARE"] {
+    for value in
+        ["o'brien", "DROP TABLE one", "ünï'cödé", "漢字", "common'; --", "%common_", "{common}", "rare rare RARE"]
+    {
         Search::default().with("text", value).assert_pages(&mut client, "one", 1000);
     }
     for pattern in ["auth.*", "auth.login.*", "x'y.*", "%.*", "_.*", "\\.*", "a.b\nc.*", "''; DROP TABLE one; --.*"] {
@@ -200,7 +215,8 @@ fn a_row_is_the_whole_event_with_its_place() {
         "SELECT * FROM notary.search('one', page_size => 1000)",
         &format!("SELECT {columns} FROM one"),
     );
-    let proven = "SELECT count(notary.line('one', notary_chain, notary_seq)) FROM notary.search('one', page_size => 1000)";
+    let proven =
+        "SELECT count(notary.line('one', notary_chain, notary_seq)) FROM notary.search('one', page_size => 1000)";
     assert_eq!(texts(&mut client, proven), ["200"]);
     // The statement by itself, under settings that write times otherwise.
     for style in ["ISO", "SQL, DMY", "German", "Postgres, MDY"] {

@@ -21,7 +21,8 @@ fn everybody_reads_and_only_those_who_are_granted_it_add() {
     let db = fresh_db("types_rights");
     let (reader, keeper) = (db.role("reader"), db.role("keeper"));
     run(&mut db.client(), &format!("GRANT INSERT ON notary.event_type TO \"{keeper}\""));
-    let new = "INSERT INTO notary.event_type (name, category, description) VALUES ('shop.refund', 'admin', 'Money back.')";
+    let new =
+        "INSERT INTO notary.event_type (name, category, description) VALUES ('shop.refund', 'admin', 'Money back.')";
     let mut client = db.client_as(&reader);
     assert_eq!(texts(&mut client, "SELECT severity FROM notary.event_type WHERE name = 'auth.login'"), ["info"]);
     for sql in [new, "DELETE FROM notary.event_type", "UPDATE notary.event_type SET severity = 'info'"] {
