@@ -1,4 +1,24 @@
 -- Events found by what one knows of them.
+CREATE FUNCTION notary.lacks(log regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_trigger AS t
+                                 WHERE t.tgrelid = $1 AND t.tgfoid = 'notary.about'::regproc AND t.tgenabled IN ('O', 'A'))
+                THEN 'It has no trigger ~notary_about.'
+                ELSE (SELECT format('Its column "%s" is missing or has another type.', split_part(c.it, ' ', 1))
+                      FROM regexp_split_to_table('id uuid, occurred_at timestamptz, action text, actor text, actor_type text, actor_role text,
+        resource_type text, resource_id text, resource_name text, result text, ip inet, user_agent text,
+        session_id text, request_id text, trace_id text, pii boolean, pii_fields text[], old_value jsonb,
+        new_value jsonb, details jsonb, tags text[], db_user text, db_session_user text, application_name text,
+        client_addr inet, backend_pid integer, txid bigint, notary_chain integer, notary_seq bigint', ',\s*') WITH ORDINALITY AS c (it, number)
+                      WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                                        WHERE a.attrelid = $1 AND a.attname = split_part(c.it, ' ', 1) AND NOT a.attisdropped
+                                          AND a.atttypid = split_part(c.it, ' ', 2)::regtype)
+                      ORDER BY c.number LIMIT 1) END
+$$;
+COMMENT ON FUNCTION notary.lacks(regclass) IS 'Internal: what a table lacks to be searched and reported on as an event log; NULL: nothing. Columns of other types are none of an event log''s: what casts and operators they bring would run with the reader''s rights.';
+
 CREATE VIEW notary.event_logs AS
     SELECT c.oid::pg_catalog.regclass AS log
     FROM pg_catalog.pg_class AS c
@@ -6,40 +26,34 @@ CREATE VIEW notary.event_logs AS
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT pg_catalog.pg_is_other_temp_schema(n.oid)
       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
       AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.about'::pg_catalog.regproc AND t.tgenabled IN ('O', 'A'))
-      AND EXISTS (SELECT FROM pg_catalog.pg_attribute AS a
-                  WHERE a.attrelid = c.oid AND a.attname = 'notary_seq' AND NOT a.attisdropped);
+                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.about'::pg_catalog.regproc)
+      AND notary.lacks(c.oid) IS NULL;
 GRANT SELECT ON notary.event_logs TO PUBLIC;
 COMMENT ON VIEW notary.event_logs IS 'Every event log that the current user may read: what the reports are about when none is named.';
-COMMENT ON COLUMN notary.event_logs.log IS 'The table: one with an enabled trigger that calls notary.about().';
+COMMENT ON COLUMN notary.event_logs.log IS 'The table: one with the columns of an event log and an enabled trigger that calls notary.about().';
 
 CREATE FUNCTION notary.event_log_name(log regclass) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    found record;
+    name  text;
+    lacks text := notary.lacks(log);
 BEGIN
     IF log IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'log must not be NULL', DETAIL = 'It is the event log.',
             HINT = 'SELECT * FROM notary.event_logs shows every event log.';
     END IF;
-    SELECT format('%I.%I', n.nspname, c.relname) AS name,
-           EXISTS (SELECT FROM pg_trigger AS t
-                   WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.about'::regproc AND t.tgenabled IN ('O', 'A')) AS filled,
-           EXISTS (SELECT FROM pg_attribute AS a
-                   WHERE a.attrelid = c.oid AND a.attname = 'notary_seq' AND NOT a.attisdropped) AS protected
-        INTO found
+    SELECT format('%I.%I', n.nspname, c.relname) INTO name
         FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = log;
-    IF found IS NULL THEN
+    IF name IS NULL THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('relation with OID %s does not exist', log::oid),
             HINT = 'SELECT * FROM notary.event_logs shows every event log.';
-    ELSIF NOT found.filled OR NOT found.protected THEN
-        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('%s is not an event log', found.name),
-            DETAIL = CASE WHEN found.filled THEN 'It was never protected.' ELSE 'It has no trigger ~notary_about.' END,
+    ELSIF lacks IS NOT NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('%s is not an event log', name), DETAIL = lacks,
             HINT = 'notary.create_log(name) makes one.';
     END IF;
-    RETURN found.name;
+    RETURN name;
 END
 $$;
 COMMENT ON FUNCTION notary.event_log_name(regclass) IS 'Internal: an event log''s name, quoted, with its schema. Errors: 22023 NULL or no such relation, 55000 not an event log.';

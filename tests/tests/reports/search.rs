@@ -280,6 +280,21 @@ fn wrong_arguments_are_refused_with_their_names() {
             assert!(!error.detail.is_empty() && !error.hint.is_empty(), "{call}: {error}");
         }
     }
+    // Whoever could make columns of other types could have a reader run their casts.
+    run(
+        &mut client,
+        "CREATE TABLE fake (LIKE one); ALTER TABLE fake ALTER COLUMN details TYPE text;
+         CREATE TRIGGER about BEFORE INSERT ON fake FOR EACH ROW EXECUTE FUNCTION notary.about()",
+    );
+    let fake = refused(&mut client, "SELECT * FROM notary.search('fake')");
+    assert_eq!(
+        (fake.code.as_str(), fake.detail.as_str()),
+        ("55000", "Its column \"details\" is missing or has another type.")
+    );
+    assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), ["one"]);
+    run(&mut client, "ALTER TABLE one DISABLE TRIGGER \"~notary_about\"");
+    assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), Vec::<String>::new());
+    assert_eq!(refused(&mut client, "SELECT * FROM notary.activity('one')").code, "55000");
     assert_eq!(refused(&mut client, "SELECT * FROM notary.search(1::oid::regclass)").code, "22023");
 }
 
