@@ -123,6 +123,7 @@ DECLARE
     loose  text[] := '{}';
     plain  text[] := '{}';
     any_kind text;
+    unordered boolean := false;
     range  text;
     -- The period, and what comes after the page before.
     after_at  timestamptz;
@@ -189,6 +190,20 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'resource_type', resource_type)
                                      * notary.share(log, 'resource_id', resource_id), 0.0001)::real;
     END IF;
+    -- Of a type alone where somebody made the index for it.
+    IF resource_type IS NOT NULL AND resource_id IS NULL THEN
+        unordered := NOT EXISTS (
+            SELECT FROM pg_index AS x WHERE x.indrelid = log AND x.indisvalid
+               AND pg_get_indexdef(x.indexrelid, 1, false) = 'resource_type'
+               AND pg_get_indexdef(x.indexrelid, 2, false) = 'occurred_at' AND pg_get_indexdef(x.indexrelid, 3, false) = 'id');
+        IF NOT unordered THEN
+            keys := keys || text 'resource_type';
+            vals := vals || quote_literal(resource_type);
+            also := also || text 'resource_type IS NOT NULL';
+            equal := equal || format('resource_type = %L', resource_type);
+            shares := shares || coalesce(notary.share(log, 'resource_type', resource_type), 0.1)::real;
+        END IF;
+    END IF;
     IF actor IS NOT NULL THEN
         keys := keys || text 'actor';
         vals := vals || quote_literal(actor);
@@ -232,7 +247,7 @@ BEGIN
         -- What begins with the prefix comes before the prefix with a slash, the dot's successor, in place of its dot.
         range := format('action >= %L AND action < %L', left(action, -1), left(action, -2) || '/');
     END IF;
-    IF resource_type IS NOT NULL AND resource_id IS NULL THEN
+    IF unordered THEN
         loose := loose || format('resource_type = %L', resource_type);
     ELSIF resource_id IS NOT NULL AND resource_type IS NULL THEN
         any_kind := format('resource_type IS NOT NULL AND resource_id = %L', resource_id);
@@ -264,7 +279,7 @@ BEGIN
                 rest := concat_ws(' AND ', VARIADIC equal || loose || plain || any_kind);
             END IF;
         END IF;
-        IF resource_type IS NOT NULL AND resource_id IS NULL THEN
+        IF unordered THEN
             slice := format('resource_type = ANY (ARRAY[%L])', resource_type);
             EXECUTE format('SELECT count(*) FROM (SELECT FROM %s WHERE %s '
                            'ORDER BY resource_type, resource_id, occurred_at, id LIMIT %s) AS e', name, slice, fewest) INTO rows;

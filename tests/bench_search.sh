@@ -50,9 +50,9 @@ for ((from = 1; from <= events; from += 500000)); do
          SELECT timestamptz '2026-01-01 00:00+00' - ($events - i) * interval '5 seconds',
              CASE WHEN i <= $events / 50 THEN 'legacy.import.' || i % 20 WHEN i % 100000 = 1 THEN 'rare.one' WHEN i % 10 = 0 THEN 'customer.pii.' || (ARRAY['view', 'update', 'export'])[1 + i % 3]
                   ELSE (ARRAY['order.create', 'order.update', 'auth.login', 'auth.logout', 'invoice.view', 'invoice.send', 'stock.count'])[1 + i % 7] END,
-             CASE WHEN i <= $events / 50 THEN 'retired' WHEN i % 3 = 0 THEN 'svc' ELSE 'user' || (i * 7919) % 20000 END, 'user',
+             CASE WHEN i <= $events / 50 THEN 'retired' WHEN i % 3 = 0 THEN 'svc' ELSE 'user' || (i::bigint * 7919) % 20000 END, 'user',
              (ARRAY['admin', 'clerk', 'clerk', 'clerk', 'clerk', 'clerk', 'clerk', NULL])[1 + (i / 7) % 8],
-             CASE WHEN i <= $events / 50 THEN 'legacy' ELSE (ARRAY['customer', 'order', 'invoice', NULL])[1 + i % 4] END, ((i * 31) % 500000)::text,
+             CASE WHEN i <= $events / 50 THEN 'legacy' ELSE (ARRAY['customer', 'order', 'invoice', NULL])[1 + i % 4] END, ((i::bigint * 31) % 500000)::text,
              CASE WHEN i <= $events / 1000 THEN 'error' WHEN i % 100 = 3 THEN 'failure' WHEN i % 100000 = 5 THEN 'denied' ELSE 'success' END,
              '192.0.2.1'::inet + i % 200, i % 10 = 0, CASE WHEN i % 10 = 0 THEN ARRAY['email'] END,
              CASE WHEN i % 2 = 0 THEN jsonb_build_object('total', i % 1000, 'state', 'open') END,

@@ -85,4 +85,17 @@ fn every_argument_is_answered_from_an_index() {
             assert_eq!(next, expected[at + 1..at + 8], "{sql}");
         }
     }
+    // With an index for it a type is found in the order of time.
+    run(&mut client, "CREATE INDEX by_kind ON one (resource_type, occurred_at, id) WHERE resource_type IS NOT NULL");
+    for search in [
+        s().with("resource_type", "legacy"),
+        s().with("resource_type", "customer"),
+        s().with("resource_type", "legacy").with("result", "error"),
+        s().with("resource_type", "legacy").with("text", "ancient"),
+    ] {
+        let sql = search.sql(&mut client, "one");
+        let plan = texts(&mut client, &format!("EXPLAIN (COSTS OFF) {sql}")).join("\n");
+        assert!(plan.contains("by_kind") || sql.contains("'error'"), "{sql}\n{plan}");
+        assert_eq!(search.page(&mut client, "one", 50, None), search.all(&mut client, "one")[..50]);
+    }
 }

@@ -132,7 +132,7 @@ fn any_combination_of_arguments_finds_what_plain_sql_finds() {
     let (_db, mut client) = scene("search_model", 6000);
     let mut rng = StdRng::seed_from_u64(20_261_121);
     let (mut found, mut nothing) = (0, 0);
-    for _ in 0..250 {
+    for _ in 0..150 {
         let search = random_search(&mut rng);
         let page_size = *[7, 50, 333, 1000].choose(&mut rng).unwrap();
         match search.assert_pages(&mut client, "one", page_size) {
@@ -140,7 +140,7 @@ fn any_combination_of_arguments_finds_what_plain_sql_finds() {
             _ => found += 1,
         }
     }
-    assert!(found > 80 && nothing > 5, "{found} searches found something, {nothing} nothing");
+    assert!(found > 50 && nothing > 5, "{found} searches found something, {nothing} nothing");
 }
 
 #[test]
