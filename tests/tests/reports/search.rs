@@ -292,7 +292,11 @@ fn wrong_arguments_are_refused_with_their_names() {
         ("55000", "Its column \"details\" is missing or has another type.")
     );
     assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), ["one"]);
-    run(&mut client, "ALTER TABLE one DISABLE TRIGGER \"~notary_about\"");
+    // Only round the guard; what pg_trigger says is read again when pg_class changes.
+    run(
+        &mut client,
+        "UPDATE pg_trigger SET tgenabled = 'D' WHERE tgname = '~notary_about'; UPDATE pg_class SET reltuples = reltuples",
+    );
     assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), Vec::<String>::new());
     assert_eq!(refused(&mut client, "SELECT * FROM notary.activity('one')").code, "55000");
     assert_eq!(refused(&mut client, "SELECT * FROM notary.search(1::oid::regclass)").code, "22023");
