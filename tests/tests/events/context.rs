@@ -1,10 +1,10 @@
 //! What an INSERT leaves out: defaults, the session's settings, a JWT's claims; and that nothing outlives its transaction.
 
 use crate::{last, scene, writer};
+use notary_tests::Cluster;
 use notary_tests::pooler::Pooler;
 use notary_tests::talk::{refused, run, texts};
 use notary_tests::verdict::assert_found;
-use notary_tests::Cluster;
 use std::collections::BTreeSet;
 
 /// The columns that settings fill in.
@@ -17,12 +17,18 @@ fn what_nobody_says_has_a_default() {
     let mut client = db.client();
     run(&mut client, INSERT);
     assert_eq!(
-        last(&mut client, &["actor", "actor_type", "actor_role", "resource_type", "result", "ip", "pii", "details", "tags"]),
+        last(
+            &mut client,
+            &["actor", "actor_type", "actor_role", "resource_type", "result", "ip", "pii", "details", "tags"]
+        ),
         "postgres|NULL|NULL|NULL|success|NULL|false|NULL|NULL"
     );
     assert_eq!(last(&mut client, &["abs(extract(epoch FROM notary_time - occurred_at)) < 5"]), "true");
     // NULL is as good as nothing.
-    run(&mut client, "INSERT INTO audit (action, id, occurred_at, actor, result, pii) VALUES ('b', NULL, NULL, NULL, NULL, NULL)");
+    run(
+        &mut client,
+        "INSERT INTO audit (action, id, occurred_at, actor, result, pii) VALUES ('b', NULL, NULL, NULL, NULL, NULL)",
+    );
     assert_eq!(last(&mut client, &["actor", "result", "pii", "id IS NOT NULL"]), "postgres|success|false|true");
     // What is said, stands.
     run(
@@ -31,7 +37,10 @@ fn what_nobody_says_has_a_default() {
          ('6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb', '1999-12-31 23:59:59.999999Z', 'c', '', 'ai_agent', '', 'denied', '2001:db8::/32', true)",
     );
     assert_eq!(
-        last(&mut client, &["id", "occurred_at AT TIME ZONE 'UTC'", "actor", "actor_type", "actor_role", "result", "ip", "pii"]),
+        last(
+            &mut client,
+            &["id", "occurred_at AT TIME ZONE 'UTC'", "actor", "actor_type", "actor_role", "result", "ip", "pii"]
+        ),
         "6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb|1999-12-31 23:59:59.999999||ai_agent||denied|2001:db8::/32|true"
     );
     let again = "INSERT INTO audit (id, action) VALUES ('6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb', 'd')";
@@ -90,7 +99,9 @@ fn settings_count_as_long_as_postgresql_says() {
     run(&mut client, &format!("ROLLBACK; {INSERT}"));
     assert_eq!(last(&mut client, &CONTEXT), nothing);
     // For the session, and with the three ways to end it.
-    for end in ["RESET notary.actor", "RESET ALL", "DISCARD ALL", "SET notary.actor = ''", "SET notary.actor TO DEFAULT"] {
+    for end in
+        ["RESET notary.actor", "RESET ALL", "DISCARD ALL", "SET notary.actor = ''", "SET notary.actor TO DEFAULT"]
+    {
         run(&mut client, "SET notary.actor = 'ben'");
         run(&mut client, INSERT);
         assert_eq!(last(&mut client, &["actor"]), "ben");
@@ -99,7 +110,10 @@ fn settings_count_as_long_as_postgresql_says() {
         assert_eq!(last(&mut client, &["actor"]), "postgres", "{end}");
     }
     // The INSERT's own word goes before.
-    run(&mut client, &format!("BEGIN; {set}; INSERT INTO audit (action, actor, ip) VALUES ('a', 'eve', '::1'); COMMIT"));
+    run(
+        &mut client,
+        &format!("BEGIN; {set}; INSERT INTO audit (action, actor, ip) VALUES ('a', 'eve', '::1'); COMMIT"),
+    );
     assert_eq!(last(&mut client, &["actor", "host(ip)", "request_id"]), "eve|::1|r");
     // A misspelt one is an error.
     assert_eq!(refused(&mut client, "SET notary.actr = 'x'").code, "42602");
@@ -128,7 +142,10 @@ fn set_context_says_all_seven_at_once() {
     run(&mut theirs, "SELECT notary.set_context(local => false)");
     run(&mut theirs, INSERT);
     assert_eq!(last(&mut client, &CONTEXT), nothing);
-    run(&mut theirs, &format!("BEGIN; SELECT notary.set_context('a''; DROP TABLE audit; --', ip => '10.0.0.0/8'); {INSERT}; COMMIT"));
+    run(
+        &mut theirs,
+        &format!("BEGIN; SELECT notary.set_context('a''; DROP TABLE audit; --', ip => '10.0.0.0/8'); {INSERT}; COMMIT"),
+    );
     assert_eq!(last(&mut client, &["actor", "ip"]), "a'; DROP TABLE audit; --|10.0.0.0/8");
 }
 

@@ -64,7 +64,8 @@ fn a_name_without_a_schema_goes_where_create_table_would_put_it() {
          CREATE FUNCTION evil.btrim(text) RETURNS text LANGUAGE sql AS 'SELECT (1/0)::text';
          SET search_path = evil, pg_catalog, app; SELECT notary.create_log('public.safe')",
     );
-    let types = "SELECT DISTINCT t.typnamespace::regnamespace FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t
+    let types =
+        "SELECT DISTINCT t.typnamespace::regnamespace FROM pg_catalog.pg_attribute AS a JOIN pg_catalog.pg_type AS t
                  ON t.oid = a.atttypid WHERE a.attrelid = 'public.safe'::regclass";
     assert_eq!(texts(&mut client, types), ["pg_catalog"]);
 }
@@ -135,7 +136,6 @@ fn a_writer_inserts_and_a_reader_reads_and_neither_does_more() {
     run(&mut writing, "INSERT INTO audit (actor, action) VALUES ('ann', 'a')");
     assert_eq!(texts(&mut writing, "INSERT INTO audit (action) VALUES ('b') RETURNING id").len(), 1);
     assert_eq!(texts(&mut writing, r#"SELECT notary.log_event('audit', '{"action": "c"}')"#).len(), 1);
-    run(&mut writing, "COPY audit (action) FROM STDIN");
     for sql in [
         "INSERT INTO audit (action) VALUES ('d') RETURNING action",
         "INSERT INTO audit (action) VALUES ('d') RETURNING *",
@@ -148,12 +148,13 @@ fn a_writer_inserts_and_a_reader_reads_and_neither_does_more() {
         "DELETE FROM audit",
         "TRUNCATE audit",
         "ALTER TABLE audit ADD COLUMN x int",
-        "DROP TABLE audit",
         "CREATE TRIGGER a BEFORE INSERT ON audit EXECUTE FUNCTION suppress_redundant_updates_trigger()",
         "SELECT notary.unprotect('audit', 'me')",
     ] {
         assert_eq!(refused(&mut writing, sql).code, "42501", "writer: {sql}");
     }
+
+    assert_eq!(refused(&mut writing, "DROP TABLE audit").code, "55000", "whoever it is");
 
     let mut reading = db.client_as(&reader);
     assert_eq!(texts(&mut reading, "SELECT action FROM audit ORDER BY action"), ["a", "b", "c"]);
@@ -168,7 +169,9 @@ fn a_writer_inserts_and_a_reader_reads_and_neither_does_more() {
         assert_eq!(refused(&mut reading, sql).code, "42501", "reader: {sql}");
     }
     let mut others = db.client_as(&other);
-    for sql in ["SELECT id FROM audit", "INSERT INTO audit (action) VALUES ('x')", "SELECT * FROM notary.findings('audit')"] {
+    for sql in
+        ["SELECT id FROM audit", "INSERT INTO audit (action) VALUES ('x')", "SELECT * FROM notary.findings('audit')"]
+    {
         assert_eq!(refused(&mut others, sql).code, "42501", "other: {sql}");
     }
     // The owner is no better off than any other log's.
@@ -181,11 +184,13 @@ fn a_writer_inserts_and_a_reader_reads_and_neither_does_more() {
 #[test]
 fn every_column_says_what_it_is() {
     let db = crate::scene("comments");
-    let silent = "SELECT attname FROM pg_attribute WHERE attrelid = 'audit'::regclass AND attnum > 0 AND NOT attisdropped
+    let silent =
+        "SELECT attname FROM pg_attribute WHERE attrelid = 'audit'::regclass AND attnum > 0 AND NOT attisdropped
                   AND attname !~ '^notary_' AND coalesce(length(col_description(attrelid, attnum)), 0) < 10";
     assert_eq!(texts(&mut db.client(), silent), [""; 0]);
     assert!(db.value("SELECT obj_description('audit'::regclass)").contains("event log"));
-    let functions = "SELECT proname FROM pg_proc WHERE pronamespace = 'notary'::regnamespace AND obj_description(oid) IS NULL";
+    let functions =
+        "SELECT proname FROM pg_proc WHERE pronamespace = 'notary'::regnamespace AND obj_description(oid) IS NULL";
     assert_eq!(texts(&mut db.client(), functions), [""; 0]);
 }
 

@@ -37,13 +37,19 @@ fn what_a_client_sends_for_them_counts_for_nothing() {
     let prepared = theirs.prepare(&format!("INSERT INTO audit ({COLUMNS}) VALUES ({LIES})")).unwrap();
     theirs.execute(&prepared, &[]).unwrap();
     assert_facts(&mut client, &mut theirs, &role, &role);
-    run(&mut theirs, &format!("WITH w AS (INSERT INTO audit ({COLUMNS}) VALUES ({LIES}) RETURNING id) SELECT * FROM w"));
+    run(
+        &mut theirs,
+        &format!("WITH w AS (INSERT INTO audit ({COLUMNS}) VALUES ({LIES}) RETURNING id) SELECT * FROM w"),
+    );
     assert_facts(&mut client, &mut theirs, &role, &role);
     // As members of an event they are details.
     run(&mut theirs, r#"SELECT notary.log_event('{"action": "a", "db_user": "liar", "backend_pid": 1, "txid": "1"}')"#);
     assert_facts(&mut client, &mut theirs, &role, &role);
     assert_eq!(last(&mut client, &["details"]), r#"{"txid": "1", "db_user": "liar", "backend_pid": 1}"#);
-    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit WHERE db_user <> db_session_user OR db_user = 'liar'"), ["0"]);
+    assert_eq!(
+        texts(&mut client, "SELECT count(*) FROM audit WHERE db_user <> db_session_user OR db_user = 'liar'"),
+        ["0"]
+    );
     assert_found(&mut client, "audit", &[]);
 }
 

@@ -33,12 +33,19 @@ fn the_trigger_stays_as_it_is() {
             assert_eq!(error.code, "55000", "{user}: {sql}: {error}");
         }
     }
-    for sql in ["DROP FUNCTION notary.about() CASCADE", "DROP FUNCTION notary.about()", "ALTER FUNCTION notary.about() RENAME TO x",
-        "CREATE OR REPLACE FUNCTION notary.about() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'"] {
+    for sql in [
+        "DROP FUNCTION notary.about() CASCADE",
+        "DROP FUNCTION notary.about()",
+        "ALTER FUNCTION notary.about() RENAME TO x",
+        "CREATE OR REPLACE FUNCTION notary.about() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'",
+    ] {
         let error = refused(&mut client, sql);
         assert_eq!(error.code, "55000", "{sql}: {error}");
     }
-    run(&mut client, "SET session_replication_role = replica; INSERT INTO audit (action, db_user) VALUES ('a', 'liar')");
+    run(
+        &mut client,
+        "SET session_replication_role = replica; INSERT INTO audit (action, db_user) VALUES ('a', 'liar')",
+    );
     assert_eq!(last(&mut client, &["db_user"]), "postgres", "it always fires");
     assert_found(&mut client, "audit", &[]);
 }
@@ -55,7 +62,10 @@ fn nobody_calls_or_borrows_its_function() {
     // A superuser may; on a table that is no event log it refuses rows rather than guess.
     run(&mut client, borrowed);
     assert_eq!(refused(&mut client, "INSERT INTO mine VALUES ('a')").code, "55000");
-    run(&mut client, "CREATE TABLE other (i int); CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION notary.about()");
+    run(
+        &mut client,
+        "CREATE TABLE other (i int); CREATE TRIGGER t AFTER INSERT ON other FOR EACH ROW EXECUTE FUNCTION notary.about()",
+    );
     assert_eq!(refused(&mut client, "INSERT INTO other VALUES (1)").code, "55000");
 }
 

@@ -76,8 +76,14 @@ fn the_shapes_of_applications_become_columns() {
             json!({"action": "x", "details": {"actor": "theirs", "note": 1}, "note": 2, "data": [3]}),
             json!({"action": "x", "details": {"actor": "theirs", "note": 1, "event.note": 2, "data": [3]}}),
         ),
-        (json!({"action": "x", "details": [1], "tags": []}), json!({"action": "x", "details": {"details": [1]}, "tags": []})),
-        (json!({"action": "x", "old_value": false, "after": "text"}), json!({"action": "x", "old_value": false, "new_value": "text"})),
+        (
+            json!({"action": "x", "details": [1], "tags": []}),
+            json!({"action": "x", "details": {"details": [1]}, "tags": []}),
+        ),
+        (
+            json!({"action": "x", "old_value": false, "after": "text"}),
+            json!({"action": "x", "old_value": false, "new_value": "text"}),
+        ),
     ];
     for (event, columns) in cases {
         assert_eq!(logged(&mut client, &event), columns, "{event}");
@@ -93,7 +99,10 @@ fn json_values_and_times_keep_what_they_say() {
                     "ts": "2026-11-20T16:07:00.123456789Z"}"#;
     run(&mut client, &format!("SELECT notary.log_event('{event}')"));
     assert_eq!(
-        last(&mut client, &["old_value", "new_value = '1e400'", "resource_id", "details", "occurred_at AT TIME ZONE 'UTC'"]),
+        last(
+            &mut client,
+            &["old_value", "new_value = '1e400'", "resource_id", "details", "occurred_at AT TIME ZONE 'UTC'"]
+        ),
         r#"0.10|true|100000000000000000000.0|{"n": 1.50, "ts": "2026-11-20T16:07:00.123456789Z"}|2026-11-20 16:07:00.123456"#
     );
     for (said, is) in [
@@ -148,8 +157,14 @@ fn an_error_names_the_member_and_not_its_value() {
         assert!(error.message.contains(member), "{event}: {error}");
         assert!(error.hint.starts_with("Expected: ") && !error.to_string().contains(SECRET), "{event}: {error}");
     }
-    let error = refused(&mut client, &format!(r#"SELECT notary.log_events('[{{"action": "x"}}, {{"action": "x", "ip": "{SECRET}"}}]')"#));
-    assert!(error.code == "22023" && error.message.contains("\"[1].ip\"") && !error.to_string().contains(SECRET), "{error}");
+    let error = refused(
+        &mut client,
+        &format!(r#"SELECT notary.log_events('[{{"action": "x"}}, {{"action": "x", "ip": "{SECRET}"}}]')"#),
+    );
+    assert!(
+        error.code == "22023" && error.message.contains("\"[1].ip\"") && !error.to_string().contains(SECRET),
+        "{error}"
+    );
     for (call, code) in [
         ("notary.log_event(NULL)", "22023"),
         ("notary.log_event('audit', NULL)", "22023"),
@@ -180,7 +195,14 @@ fn events_go_to_the_log_that_is_named_or_to_the_default_one() {
     run(&mut client, r#"SELECT * FROM notary.log_events('[{"action": "x"}, {"action": "y"}]')"#);
     run(&mut client, r#"SELECT notary.log_event('"Other Log"', '{"action": "x"}')"#);
     assert_eq!(texts(&mut client, r#"SELECT count(*) FROM app."Other Log""#), ["4"]);
-    for (name, code) in [("", "22023"), ("nowhere", "42P01"), ("nowhere.x", "3F000"), ("a b", "42602"), ("\"", "42602"), ("a'b; --", "42602")] {
+    for (name, code) in [
+        ("", "22023"),
+        ("nowhere", "42P01"),
+        ("nowhere.x", "3F000"),
+        ("a b", "42602"),
+        ("\"", "42602"),
+        ("a'b; --", "42602"),
+    ] {
         run(&mut client, &format!("SET notary.default_log = {}", literal(name)));
         assert_eq!(refused(&mut client, event).code, code, "{name}");
     }
@@ -200,13 +222,19 @@ fn what_is_no_event_log_takes_no_events() {
          CREATE TABLE like_it (LIKE audit INCLUDING ALL)",
     );
     for name in ["plain", "a_log", "a_view", "a_seq", "like_it", "notary.journal", "pg_class"] {
-        for call in [format!(r#"log_event('{name}', '{{"action": "x"}}')"#), format!(r#"log_events('{name}', '[{{"action": "x"}}]')"#)] {
+        for call in [
+            format!(r#"log_event('{name}', '{{"action": "x"}}')"#),
+            format!(r#"log_events('{name}', '[{{"action": "x"}}]')"#),
+        ] {
             let error = refused(&mut client, &format!("SELECT notary.{call}"));
             assert_eq!(error.code, "55000", "{call}: {error}");
         }
     }
     // Also when it was one.
-    run(&mut client, r#"SELECT notary.unprotect('audit', 'a test'); DROP TRIGGER "~notary_about" ON audit; SELECT notary.protect('audit')"#);
+    run(
+        &mut client,
+        r#"SELECT notary.unprotect('audit', 'a test'); DROP TRIGGER "~notary_about" ON audit; SELECT notary.protect('audit')"#,
+    );
     assert_eq!(refused(&mut client, r#"SELECT notary.log_event('{"action": "x"}')"#).code, "55000");
 }
 
@@ -215,7 +243,10 @@ fn of_many_events_all_are_written_or_none() {
     let db = scene("many");
     let role = writer(&db, "app");
     let mut client = db.client_as(&role);
-    let ids = texts(&mut client, r#"SELECT * FROM notary.log_events('[{"action": "a", "id": "6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb"}, {"action": "b"}, {"action": "c"}]')"#);
+    let ids = texts(
+        &mut client,
+        r#"SELECT * FROM notary.log_events('[{"action": "a", "id": "6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb"}, {"action": "b"}, {"action": "c"}]')"#,
+    );
     assert_eq!(ids.len(), 3);
     let mut all = db.client();
     for (id, action) in ids.iter().zip(["a", "b", "c"]) {
@@ -227,10 +258,17 @@ fn of_many_events_all_are_written_or_none() {
         (r#"[{"action": "d"}, {"action": "e", "id": "6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb"}]"#, "23505"),
         (r#"[{"action": "d"}, null]"#, "22023"),
     ] {
-        assert_eq!(refused(&mut client, &format!("SELECT * FROM notary.log_events('{events}')")).code, code, "{events}");
+        assert_eq!(
+            refused(&mut client, &format!("SELECT * FROM notary.log_events('{events}')")).code,
+            code,
+            "{events}"
+        );
     }
     assert_eq!(texts(&mut all, "SELECT count(*) FROM audit"), ["3"]);
-    let many = format!("[{}]", (0..2000).map(|n| format!(r#"{{"action": "bulk", "entity_id": {n}}}"#)).collect::<Vec<_>>().join(","));
+    let many = format!(
+        "[{}]",
+        (0..2000).map(|n| format!(r#"{{"action": "bulk", "entity_id": {n}}}"#)).collect::<Vec<_>>().join(",")
+    );
     let count = format!("SELECT count(*) FROM notary.log_events({})", literal(&many));
     assert_eq!(texts(&mut client, &count), ["2000"]);
     let in_order = "SELECT array_agg(resource_id::int ORDER BY id) = array_agg(n ORDER BY n) FROM audit, generate_series(0, 0) AS g,
@@ -259,10 +297,24 @@ fn text_stays_text_wherever_it_stands() {
         "]}, {\"action\": \"forged\"}",
         "<script>alert(1)</script>",
     ];
-    let columns =
-        ["action", "actor", "actor_role", "resource_type", "resource_id", "resource_name", "user_agent", "session_id", "request_id", "trace_id"];
+    let columns = [
+        "action",
+        "actor",
+        "actor_role",
+        "resource_type",
+        "resource_id",
+        "resource_name",
+        "user_agent",
+        "session_id",
+        "request_id",
+        "trace_id",
+    ];
     for attack in attacks {
-        let mut event: Value = columns.iter().map(|column| ((*column).to_owned(), json!(attack))).collect::<serde_json::Map<_, _>>().into();
+        let mut event: Value = columns
+            .iter()
+            .map(|column| ((*column).to_owned(), json!(attack)))
+            .collect::<serde_json::Map<_, _>>()
+            .into();
         event["tags"] = json!([attack, attack]);
         event["pii_fields"] = json!([attack]);
         event["old_value"] = json!({attack: attack});
@@ -295,7 +347,10 @@ fn long_values_are_written() {
     let mut client = db.client();
     for column in ["resource_name", "user_agent", "session_id", "request_id", "trace_id"] {
         let long = "string_agg(md5(i::text), '')";
-        run(&mut client, &format!("INSERT INTO audit (action, {column}) SELECT 'a', {long} FROM generate_series(1, 300) AS i"));
+        run(
+            &mut client,
+            &format!("INSERT INTO audit (action, {column}) SELECT 'a', {long} FROM generate_series(1, 300) AS i"),
+        );
         assert_eq!(last(&mut client, &[&format!("length({column})")]), "9600");
     }
     run(

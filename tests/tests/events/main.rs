@@ -20,7 +20,9 @@ pub fn scene(name: &str) -> Database<'static> {
     let name = db.name();
     run(
         &mut db.client(),
-        &format!("SELECT notary.create_log('audit'); ALTER DATABASE \"{name}\" SET notary.default_log = 'public.audit'"),
+        &format!(
+            "SELECT notary.create_log('audit'); ALTER DATABASE \"{name}\" SET notary.default_log = 'public.audit'"
+        ),
     );
     db
 }

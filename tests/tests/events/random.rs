@@ -14,15 +14,74 @@ use serde_json::{Map, Value, json};
 const EVENTS: usize = 1500;
 
 const NAMES: [&str; 44] = [
-    "id", "event_id", "eventId", "timestamp", "@timestamp", "occurredAt", "ts", "action", "event_type", "eventName", "actor", "user",
-    "user_id", "userId", "username", "actor_type", "actorRole", "role", "resource", "resource_type", "entity_id", "targetName",
-    "result", "outcome", "status", "ip", "ipAddress", "remote_addr", "userAgent", "session_id", "requestId", "traceparent", "pii",
-    "pii_fields", "old_value", "after", "tags", "labels", "context", "event_data", "details", "type", "name", "email",
+    "id",
+    "event_id",
+    "eventId",
+    "timestamp",
+    "@timestamp",
+    "occurredAt",
+    "ts",
+    "action",
+    "event_type",
+    "eventName",
+    "actor",
+    "user",
+    "user_id",
+    "userId",
+    "username",
+    "actor_type",
+    "actorRole",
+    "role",
+    "resource",
+    "resource_type",
+    "entity_id",
+    "targetName",
+    "result",
+    "outcome",
+    "status",
+    "ip",
+    "ipAddress",
+    "remote_addr",
+    "userAgent",
+    "session_id",
+    "requestId",
+    "traceparent",
+    "pii",
+    "pii_fields",
+    "old_value",
+    "after",
+    "tags",
+    "labels",
+    "context",
+    "event_data",
+    "details",
+    "type",
+    "name",
+    "email",
 ];
 const WORDS: [&str; 22] = [
-    "ann", "", "success", "Denied", "bot", "USER", "ai-agent", "192.0.2.7", "2001:DB8::7", "10.0.0.1:80", "1.2.3.4, 5.6.7.8",
-    "2026-11-20T16:07:00.5+01:00", "2026-11-20", "6F1C2B1E-0A0B-4C0D-8E0F-00112233AABB", "true", "false", "é'\"\\\n漢", "NULL",
-    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "a,b", "{}", "0",
+    "ann",
+    "",
+    "success",
+    "Denied",
+    "bot",
+    "USER",
+    "ai-agent",
+    "192.0.2.7",
+    "2001:DB8::7",
+    "10.0.0.1:80",
+    "1.2.3.4, 5.6.7.8",
+    "2026-11-20T16:07:00.5+01:00",
+    "2026-11-20",
+    "6F1C2B1E-0A0B-4C0D-8E0F-00112233AABB",
+    "true",
+    "false",
+    "é'\"\\\n漢",
+    "NULL",
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    "a,b",
+    "{}",
+    "0",
 ];
 
 struct Source(StdRng);
@@ -51,7 +110,11 @@ impl Source {
     fn object(&mut self, depth: u32, most: usize) -> Value {
         let mut members = Map::new();
         for _ in 0..self.0.random_range(0..=most) {
-            let name = if self.0.random_range(0..8) == 0 { self.word() } else { (*NAMES.choose(&mut self.0).unwrap()).to_owned() };
+            let name = if self.0.random_range(0..8) == 0 {
+                self.word()
+            } else {
+                (*NAMES.choose(&mut self.0).unwrap()).to_owned()
+            };
             let value = self.value(depth);
             members.insert(name, value);
         }
@@ -64,7 +127,12 @@ impl Source {
             event["action"] = json!("x");
         }
         // So that few are refused.
-        for (name, fit) in [("ip", json!("10.0.0.1")), ("ts", json!(1_763_654_820)), ("actor_type", json!("user")), ("result", json!("ok"))] {
+        for (name, fit) in [
+            ("ip", json!("10.0.0.1")),
+            ("ts", json!(1_763_654_820)),
+            ("actor_type", json!("user")),
+            ("result", json!("ok")),
+        ] {
             if event.get(name).is_some() && self.0.random_range(0..10) > 0 {
                 event[name] = fit;
             }
@@ -137,9 +205,12 @@ fn a_row_holds_what_the_library_reads() {
                 refused += 1;
             }
             // Two events of one id are not both written.
-            Ok(_) if answer.as_ref().err().is_some_and(|e| e.code().is_some_and(|c| c.code() == "23505")) => refused += 1,
+            Ok(_) if answer.as_ref().err().is_some_and(|e| e.code().is_some_and(|c| c.code() == "23505")) => {
+                refused += 1
+            }
             Ok(model) => {
-                let id: uuid::Uuid = answer.unwrap_or_else(|e| panic!("seed {seed}, event {number}: {event}: {e}")).get(0);
+                let id: uuid::Uuid =
+                    answer.unwrap_or_else(|e| panic!("seed {seed}, event {number}: {event}: {e}")).get(0);
                 let row = said(&mut client, &id.to_string());
                 let expected = plain(&mut client, &expected(&model, &row));
                 assert_eq!(plain(&mut client, &row), expected, "seed {seed}, event {number}: {event}");

@@ -17,7 +17,10 @@ fn source() -> Database<'static> {
            INSERT INTO audit (action) SELECT 'a' || i FROM generate_series(1, 50) AS i; COMMIT;
            SELECT notary.log_event('{"action": "x", "tags": ["é", "b"], "old_value": 0.10, "details": {"n": 1.50}}')"#,
     );
-    run(&mut client, "SELECT notary.unprotect('audit', 'a test'); INSERT INTO audit (action) VALUES ('between'); SELECT notary.protect('audit')");
+    run(
+        &mut client,
+        "SELECT notary.unprotect('audit', 'a test'); INSERT INTO audit (action) VALUES ('between'); SELECT notary.protect('audit')",
+    );
     run(&mut theirs, "INSERT INTO audit (action, result) VALUES ('second segment', 'denied')");
     db
 }
@@ -33,10 +36,7 @@ fn assert_goes_on(copy: &Database<'_>, before: &[String]) {
     assert_found(&mut client, "audit", &[]);
     run(&mut client, r#"SELECT notary.log_event('audit', '{"action": "after"}')"#);
     assert_eq!(last(&mut client, &["action", "db_user", "backend_pid = pg_backend_pid()"]), "after|postgres|true");
-    assert_eq!(
-        notary_tests::talk::refused(&mut client, r#"DROP TRIGGER "~notary_about" ON audit"#).code,
-        "55000"
-    );
+    assert_eq!(notary_tests::talk::refused(&mut client, r#"DROP TRIGGER "~notary_about" ON audit"#).code, "55000");
     assert_found(&mut client, "audit", &[]);
 }
 

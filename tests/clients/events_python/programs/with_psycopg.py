@@ -18,8 +18,6 @@ def show(conn, what, event_id):
     cur = conn.execute(f"SELECT {COLUMNS} FROM app_audit WHERE id = %s", [event_id])
     row = zip([c.name for c in cur.description], cur.fetchone())
     said = {name: value for name, value in row if value is not None}
-    if what != "shape 3":
-        said["occurred_at"] = said["occurred_at"].astimezone(timezone.utc).isoformat()
     say(what, json.dumps(said, sort_keys=True, default=str))
 
 
