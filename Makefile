@@ -29,7 +29,7 @@ endif
 
 .NOTPARALLEL:
 .PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
-    regress-accept bench-seals soak fuzz clean
+    regress-accept bench-seals bench-search soak fuzz clean
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ regress-accept: stage ## Write down what they show now as expected; look at the 
 
 bench-seals: setup-build stage ## What seals, proofs and exports cost, in some minutes and 5 GB
 	@$(ENV); tests/bench_seals.sh
+
+bench-search: setup-build stage ## How long a page of notary.search takes among ten million events, in half an hour and 12 GB
+	@$(ENV); tests/bench_search.sh
 
 soak: setup stage ## Random work, random tampering and seals under load, each for SOAK_SECONDS=3600
 	@tests/stage.sh omitting

@@ -4,13 +4,13 @@ CREATE FUNCTION notary.about() RETURNS trigger
 REVOKE ALL ON FUNCTION notary.about() FROM PUBLIC;
 COMMENT ON FUNCTION notary.about() IS 'Trigger function of event logs: fills in what an INSERT leaves out from the session''s context (notary.actor and the other settings), and sets what the database knows and nobody can claim: db_user, db_session_user, application_name, client_addr, backend_pid, txid.';
 
-CREATE FUNCTION notary.words(text) RETURNS text[]
+CREATE FUNCTION notary.words("text" text) RETURNS text[]
     LANGUAGE c IMMUTABLE PARALLEL SAFE STRICT
     AS 'MODULE_PATHNAME', 'words_wrapper';
 COMMENT ON FUNCTION notary.words(text) IS 'The distinct words of a text in lower case: runs of letters and digits, cut off at 64 characters, at most 500. What notary.search compares its argument text by.';
 
 CREATE FUNCTION notary.event_words(action text, actor text, resource_type text, resource_id text, resource_name text, old_value text, new_value text, details text, tags text[]) RETURNS text[]
-    LANGUAGE c IMMUTABLE PARALLEL SAFE
+    LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100
     AS 'MODULE_PATHNAME', 'event_words_wrapper';
 COMMENT ON FUNCTION notary.event_words(text, text, text, text, text, text, text, text, text[]) IS 'The words of an event, as notary.words gives them: what event logs are indexed by.';
 

@@ -1,14 +1,14 @@
 CREATE TABLE %LOG% (
     id               uuid PRIMARY KEY,
-    occurred_at      timestamptz NOT NULL,
-    action           text COLLATE "C" NOT NULL CHECK (action <> ''),
+    occurred_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
+    action           text COLLATE "C" NOT NULL,
     actor            text,
-    actor_type       text CHECK (actor_type IN ('user', 'service', 'ai_agent', 'system')),
+    actor_type       text,
     actor_role       text,
     resource_type    text,
     resource_id      text,
     resource_name    text,
-    result           text NOT NULL CHECK (result IN ('success', 'failure', 'denied', 'error')),
+    result           text NOT NULL,
     ip               inet,
     user_agent       text,
     session_id       text,
@@ -60,6 +60,7 @@ CREATE INDEX %ACTOR% ON %LOG% (actor, occurred_at, id);
 CREATE INDEX %ROLE% ON %LOG% (actor_role, occurred_at, id) WHERE actor_role IS NOT NULL;
 CREATE INDEX %ACTION% ON %LOG% (action, occurred_at, id);
 CREATE INDEX %RESOURCE% ON %LOG% (resource_type, resource_id, occurred_at, id) WHERE resource_type IS NOT NULL;
+CREATE INDEX %TYPE% ON %LOG% (resource_type, occurred_at, id) WHERE resource_type IS NOT NULL;
 CREATE INDEX %RESULT% ON %LOG% (result, occurred_at, id) WHERE result <> 'success';
 CREATE INDEX %PII% ON %LOG% (occurred_at, id) WHERE pii;
 CREATE INDEX %TAGS% ON %LOG% USING gin (tags) WHERE tags IS NOT NULL;

@@ -106,6 +106,15 @@ pub enum Error {
         /// In what way.
         why: String,
     },
+    /// An event's column takes only some words.
+    NotFromList {
+        /// The log, qualified.
+        table: String,
+        /// The column.
+        column: &'static str,
+        /// The words; none: any but the empty one.
+        words: &'static [&'static str],
+    },
     /// A partitioned table was named where a partition is meant.
     HasPartitions {
         /// The partitioned table.
@@ -408,6 +417,15 @@ impl Error {
                     "Its owner can end the tracking, SELECT notary.untrack('{}', 'why'), and begin it anew with notary.track.",
                     table.replace('\'', "''")
                 ),
+            ),
+            Self::NotFromList { table, column, words } => parts(
+                Code::ERRCODE_CHECK_VIOLATION,
+                format!("column \"{column}\" of the event log {table} does not take this value"),
+                match words {
+                    [] => "It must not be empty.".into(),
+                    words => format!("It takes {}.", words.join(", ")),
+                },
+                "Put words of your own into tags or details.".into(),
             ),
             Self::HasPartitions { table } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,

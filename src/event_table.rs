@@ -15,11 +15,12 @@ pub fn is_event_log(rel: &Rel, functions: &Functions) -> bool {
 }
 
 /// The columns that captured changes fill in, with their types.
-const COLUMNS: [(&str, pg_sys::Oid); 8] = [
+const COLUMNS: [(&str, pg_sys::Oid); 9] = [
     ("occurred_at", pg_sys::TIMESTAMPTZOID),
     ("action", pg_sys::TEXTOID),
     ("resource_type", pg_sys::TEXTOID),
     ("resource_id", pg_sys::TEXTOID),
+    ("resource_name", pg_sys::TEXTOID),
     ("pii", pg_sys::BOOLOID),
     ("pii_fields", pg_sys::TEXTARRAYOID),
     ("old_value", pg_sys::JSONBOID),

@@ -8,5 +8,8 @@ extension_sql_file!("../sql/20_protect.sql", name = "protect", requires = ["trig
 extension_sql_file!("../sql/30_verify.sql", name = "verify", requires = ["protect"]);
 extension_sql_file!("../sql/40_seal.sql", name = "seal", requires = ["verify"]);
 extension_sql_file!("../sql/50_events.sql", name = "events", requires = ["seal"]);
-extension_sql_file!("../sql/55_capture.sql", name = "capture", requires = ["events"]);
-extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["capture"], finalize);
+extension_sql_file!("../sql/52_event_types.sql", name = "event_types", requires = ["events"]);
+extension_sql_file!("../sql/55_capture.sql", name = "capture", requires = ["event_types"]);
+extension_sql_file!("../sql/60_search.sql", name = "search", requires = ["capture"]);
+extension_sql_file!("../sql/70_reports.sql", name = "reports", requires = ["search"]);
+extension_sql_file!("../sql/90_guard.sql", name = "guard", requires = ["reports"], finalize);

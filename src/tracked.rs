@@ -123,9 +123,10 @@ pub fn command_ends(functions: &Functions) -> Result<(), Error> {
     }
     for table in PARTITIONS.take() {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
-        let Some(arguments) = triggers(&rel, functions).iter().find_map(|t| Arguments::parse(&t.args)) else {
-            continue;
-        };
+        let arguments = triggers(&rel, functions).iter().find_map(|t| Arguments::parse(&t.args));
+        // ALTER TABLE wants nobody else to use it.
+        drop(rel);
+        let Some(arguments) = arguments else { continue };
         for leaf in compat::all_inheritors(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE) {
             let rel = Rel::open(leaf, pg_sys::AccessShareLock);
             if !triggers(&rel, functions).iter().any(|t| t.name == ALL) {

@@ -325,6 +325,76 @@ prove() {
     good "proved: payment 417 stood in the log when the note was made; a forged proof is refused"
 }
 
+# ---- the trail ----
+
+# A request of the application: one transaction, in which it says who acts.
+request() {
+    local context=$1
+    shift
+    local commands=()
+    for command in "$@"; do commands+=(-c "$command"); done
+    psql_as app -c "\\o /dev/null" -c "BEGIN" -c "SELECT notary.set_context($context)" "${commands[@]}" -c "COMMIT"
+}
+
+day() {
+    psql_as postgres -c "SET client_min_messages = warning" -c "\\o /dev/null" \
+        -c "SELECT notary.create_log('trail', writer => 'app')" \
+        -c "CREATE TABLE customers (id int PRIMARY KEY, name text, email text, balance numeric)" \
+        -c "GRANT SELECT, INSERT, UPDATE ON customers TO app" \
+        -c "SELECT notary.track('customers', 'trail', pii => '{email}')"
+    typed postgres "SELECT notary.create_log('trail', writer => 'app');"
+    typed postgres "SELECT notary.track('customers', 'trail', pii => '{email}');"
+    request "actor => 'web', ip => '203.0.113.5'" \
+        "INSERT INTO customers SELECT i, 'Customer ' || i, 'c' || i || '@example.com', 100 FROM generate_series(1, 40) AS i"
+    local i
+    for i in 3 7 12; do
+        request "actor => 'ann', actor_role => 'support', ip => '203.0.113.5'" \
+            "INSERT INTO trail (action, resource_type, resource_id, pii, pii_fields) VALUES ('customer.pii.view', 'public.customers', '$i', true, '{email}')" \
+            "UPDATE customers SET balance = balance - $i WHERE id = $i"
+    done
+    say "An application's day: 40 customers, and Ann of the support looks at three and corrects their balance."
+    say "The events are written in the transactions of the changes; the e-mail addresses stay out of the log:"
+    typed postgres "SELECT action, actor, resource_id, old_value, new_value FROM trail WHERE resource_id = '7';"
+    psql_as postgres -P footer=off -c "SELECT action, actor, resource_id AS id, old_value,
+        regexp_replace(new_value::text, '(hmac:[0-9a-f]{6})[0-9a-f]*', '\\1…') AS new_value FROM trail WHERE resource_id = '7' ORDER BY id" |
+        sed '/^$/d' | indent
+    expect "e-mail addresses in the log" 0 "$(ask "SELECT count(*) FROM trail AS t WHERE t::text LIKE '%@example.com%'")"
+}
+
+break_in() {
+    local i events=''
+    for i in $(seq 1 24); do
+        events+="{\"event_type\": \"auth.failure\", \"actor\": {\"userId\": \"admin\", \"ipAddress\": \"198.51.100.66\"}, \"result\": \"failed\"},"
+    done
+    events+='{"event_type": "auth.login", "actor": {"userId": "admin", "role": "admin", "ipAddress": "198.51.100.66"}},'
+    events+='{"event_type": "pii.export", "actor": {"userId": "admin", "role": "admin", "ipAddress": "198.51.100.66"},
+              "resource": {"type": "public.customers"}, "details": {"records": 40}, "pii_fields": ["email"]}'
+    psql_as app -c "\\o /dev/null" -v events="[$events]" <<<"SELECT notary.log_events('trail', :'events')"
+    # And by hand, with no application in between.
+    psql_as postgres -c "UPDATE customers SET balance = 1000000 WHERE id = 12"
+    say "At night somebody tries 24 passwords, gets in as admin, exports all customers; and in psql customer 12 becomes rich."
+}
+
+views() {
+    typed postgres "SELECT kind, failures, actors, sources FROM notary.auth_bursts;"
+    psql_as postgres -P footer=off -c "SELECT kind, failures, actors, sources FROM notary.auth_bursts" | sed '/^$/d' | indent
+    [[ $(ask "SELECT count(*) FROM notary.auth_bursts WHERE failures = 24 AND '198.51.100.66' = ANY (sources)") -ge 1 ]] ||
+        fail "the burst of failures is in no report"
+    typed postgres "SELECT actor, action, events, sources FROM notary.pii_access WHERE action LIKE '%.%';"
+    psql_as postgres -P footer=off -c "SELECT actor, actor_role AS role, action, events, fields, sources FROM notary.pii_access
+        WHERE action <> 'public.customers.insert' ORDER BY first_at" | sed '/^$/d' | indent
+    expect "PII exports" "admin|1" "$(ask "SELECT actor, events FROM notary.pii_access WHERE action = 'pii.export'")"
+    typed postgres "SELECT … FROM notary.resource_history('public.customers', '12');"
+    psql_as postgres -P footer=off -c "SELECT h.action, h.actor, t.db_user, t.application_name AS program, h.old_value, h.new_value
+        FROM notary.resource_history('public.customers', '12', 'trail') AS h JOIN trail AS t USING (id)
+        WHERE h.action LIKE '%.update' ORDER BY h.occurred_at" | sed '/^$/d' | indent
+    expect "what happened to customer 12" "ann|app"$'\n'"postgres|postgres" \
+        "$(ask "SELECT h.actor, t.db_user FROM notary.resource_history('public.customers', '12', 'trail') AS h JOIN trail AS t USING (id)
+                WHERE h.action LIKE '%.update' ORDER BY h.occurred_at")"
+    expect "verify of the trail" "t" "$(ask "SELECT intact FROM notary.verify('trail')")"
+    good "shown: who tried, who got in, what left, and who changed customer 12 round the application"
+}
+
 start_server
 printf '%spg_notary on PostgreSQL %s%s: a throw-away server, gone when this ends\n' "$bold" "${version%% *}" "$plain"
 heading "1. A table of events, as an application has it"
@@ -348,6 +418,12 @@ heading "9. A superuser computes everything anew"
 convict
 heading "10. One entry, proved to somebody who has no database"
 prove
+heading "11. An application's day, in an event log"
+day
+heading "12. A break-in"
+break_in
+heading "13. What the report views say of it"
+views
 heading "Next"
 say "make install PG_CONFIG=/path/to/pg_config     puts it into your server; then, in psql:"
 say "CREATE EXTENSION pg_notary;"

@@ -69,6 +69,10 @@ fn record(change: &Change) -> Result<(), Error> {
     event.put("action", format!("{}.{deed}", plan.resource_type).into_datum());
     event.put("resource_type", plan.resource_type.as_str().into_datum());
     event.put("resource_id", resource_id.into_datum());
+    if change.deed == Deed::Truncate {
+        // Not all of the partitioned table was emptied.
+        event.put("resource_name", plan.partition.clone().into_datum());
+    }
     event.put("pii", (!pii.is_empty()).into_datum());
     event.put("pii_fields", if pii.is_empty() { None } else { pii.into_datum() });
     event.put("old_value", old_value.and_then(json::to_datum));

@@ -32,6 +32,8 @@ pub struct Plan {
     pub log: pg_sys::Oid,
     /// `schema.table`: of a partition that of the partitioned table.
     pub resource_type: String,
+    /// `schema.table` of a partition itself.
+    pub partition: Option<String>,
     pub columns: Vec<Column>,
     /// Where the primary key's columns are among these; empty without one, and where one of them is excluded.
     pub key: Vec<usize>,
@@ -77,6 +79,7 @@ impl Plan {
         Ok(Self {
             log,
             resource_type: format!("{}.{}", named.schema(), named.name()),
+            partition: table.is_partition().then(|| format!("{}.{}", table.schema(), table.name())),
             columns,
             key: key.unwrap_or_default(),
             full_rows: arguments.full_rows,

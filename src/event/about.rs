@@ -1,5 +1,6 @@
 //! The trigger `~notary_about` of event logs: what an INSERT leaves out comes from the context, and what only the database
-//! knows from the database.
+//! knows from the database. It also sees to it that words from lists are from them: a CHECK constraint would be made ready anew
+//! for each captured change, at several times the cost.
 //!
 //! Invariants:
 //! * Rows that bring places in a chain with them (a restore) go by untouched: their hashes are of what they say.
@@ -46,10 +47,18 @@ const FILLED: [(&str, pg_sys::Oid); 11] = [
     ("pii", pg_sys::BOOLOID),
 ];
 
+/// The columns that take only some words, and these; an action may be any but the empty one.
+const LISTED: [(&str, &[&str]); 3] = [
+    ("action", &[]),
+    ("actor_type", &["user", "service", "ai_agent", "system"]),
+    ("result", &["success", "failure", "denied", "error"]),
+];
+
 /// Where an event log has its columns: indexes from 0.
 struct Columns {
     facts: [usize; FACTS.len()],
     filled: [usize; FILLED.len()],
+    listed: [usize; LISTED.len()],
     /// Of a table that is protected.
     chain: Option<usize>,
 }
@@ -69,14 +78,17 @@ impl Columns {
                 why: format!("Its column \"{name}\" is missing or has another type."),
             })
         };
-        let (mut facts, mut filled) = ([0; FACTS.len()], [0; FILLED.len()]);
+        let (mut facts, mut filled, mut listed) = ([0; FACTS.len()], [0; FILLED.len()], [0; LISTED.len()]);
+        for (slot, (name, _)) in listed.iter_mut().zip(LISTED) {
+            *slot = find((name, pg_sys::TEXTOID))?;
+        }
         for (slot, column) in facts.iter_mut().zip(FACTS) {
             *slot = find(column)?;
         }
         for (slot, column) in filled.iter_mut().zip(FILLED) {
             *slot = find(column)?;
         }
-        Ok(Self { facts, filled, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
+        Ok(Self { facts, filled, listed, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
     }
 }
 
@@ -102,6 +114,7 @@ fn fill(row: &mut Insert) -> Result<bool, Error> {
         return Ok(false);
     }
     from_context(row, &columns)?;
+    check_words(row, &columns)?;
     let text = |text: String| text.into_datum();
     let facts = [
         text(backend::current_user_name()),
@@ -115,6 +128,18 @@ fn fill(row: &mut Insert) -> Result<bool, Error> {
         row.put(index, fact);
     }
     Ok(true)
+}
+
+/// Words from lists are from them.
+fn check_words(row: &Insert, columns: &Rc<Columns>) -> Result<(), Error> {
+    for (index, (name, words)) in columns.listed.iter().zip(LISTED) {
+        let Some(said) = row.text(*index) else { continue };
+        let is_right = if words.is_empty() { !said.is_empty() } else { words.contains(&said.as_str()) };
+        if !is_right {
+            return Err(Error::NotFromList { table: row.table().qualified(), column: name, words });
+        }
+    }
+    Ok(())
 }
 
 /// Fills in what the INSERT leaves out.

@@ -10,12 +10,13 @@ use pgrx::{pg_extern, pg_sys};
 const TABLE: &str = include_str!("../../sql/event_log_table.sql");
 
 /// The indexes' placeholders and what their names end in.
-const INDEXES: [(&str, &str); 9] = [
+const INDEXES: [(&str, &str); 10] = [
     ("TIME", "occurred_at"),
     ("ACTOR", "actor"),
     ("ROLE", "actor_role"),
     ("ACTION", "action"),
     ("RESOURCE", "resource"),
+    ("TYPE", "resource_type"),
     ("RESULT", "result"),
     ("PII", "pii"),
     ("TAGS", "tags"),

@@ -8,7 +8,7 @@ use crate::gucs;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::results::{Results, argument, datum, jsonb_text};
-use crate::pg::{names, spi};
+use crate::pg::{context, names, spi};
 use notary_core::event::{self, Event, EventError};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::{Uuid, pg_sys};
@@ -111,7 +111,8 @@ const COLUMNS: &str =
 
 fn insert(log: &Rel, event: Event) -> Result<Uuid, Error> {
     let id = Uuid::from_bytes(event.id.unwrap_or_else(ids::new));
-    let at = event.occurred_at.and_then(|at| TimestampWithTimeZone::try_from(at).ok());
+    // Said here, since a partitioned log wants it before any trigger fills it in.
+    let at = TimestampWithTimeZone::try_from(event.occurred_at.unwrap_or_else(context::clock)).ok();
     let args: [DatumWithOid<'_>; 21] = [
         id.into(),
         at.into(),

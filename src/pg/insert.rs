@@ -69,16 +69,17 @@ unsafe fn insert_into_partition(
         // In a context that is reset for each row: the only one there is here.
         let outer = pg_sys::MemoryContextSwitchTo(per_tuple_memory(estate));
         let leaf = compat::find_partition(state, root, routing, slot, estate);
+        // The row itself lives as long as the state.
+        pg_sys::MemoryContextSwitchTo(outer);
         let map = compat::root_to_child_map(leaf, estate);
         let slot = if map.is_null() {
             slot
         } else {
             let attributes = (*map).attrMap;
-            let of_leaf =
-                pg_sys::MakeSingleTupleTableSlot((*(*leaf).ri_RelationDesc).rd_att, &raw const pg_sys::TTSOpsVirtual);
+            let desc = (*(*leaf).ri_RelationDesc).rd_att;
+            let of_leaf = pg_sys::ExecInitExtraTupleSlot(estate, desc, &raw const pg_sys::TTSOpsVirtual);
             pg_sys::execute_attr_map_slot(attributes, slot, of_leaf)
         };
-        pg_sys::MemoryContextSwitchTo(outer);
         pg_sys::ExecSimpleRelationInsert(leaf, estate, slot);
         compat::cleanup_partition_routing(state, routing);
     }

@@ -54,6 +54,14 @@ pub fn lock_tree(log: &[u8; 16]) {
     lock_log(log, pg_sys::ExtensionRelationId);
 }
 
+/// Takes the lock under which the journal is made, held to the end of the transaction.
+pub fn lock_journal() {
+    lock_log(&[0; 16], pg_sys::NamespaceRelationId);
+    // Whoever had it before may have made what the caches say is not there.
+    // SAFETY: inside a transaction.
+    unsafe { pg_sys::AcceptInvalidationMessages() };
+}
+
 fn lock_log(log: &[u8; 16], class: pg_sys::Oid) {
     let word = |i: usize| u32::from_ne_bytes([log[i], log[i + 1], log[i + 2], log[i + 3]]);
     // SAFETY: MyDatabaseId is set once at connection time.

@@ -83,6 +83,12 @@ impl Insert {
         self.nulls[index] = false;
     }
 
+    /// The value of a text column.
+    pub fn text(&self, index: usize) -> Option<String> {
+        // SAFETY: the caller looked up that the column is text; NULL is None.
+        unsafe { pgrx::FromDatum::from_datum(self.values[index], self.nulls[index]) }
+    }
+
     /// Replaces a value; None for NULL.
     pub fn put(&mut self, index: usize, value: Option<pg_sys::Datum>) {
         self.values[index] = value.unwrap_or(pg_sys::Datum::from(0));

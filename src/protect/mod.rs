@@ -18,7 +18,7 @@ use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::pg::{context, spi};
+use crate::pg::{context, lock, spi};
 use notary_core::id::LogId;
 use pgrx::iter::SetOfIterator;
 use pgrx::{Uuid, pg_extern, pg_sys};
@@ -86,7 +86,11 @@ fn journal_if_missing(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
 /// The journal is a log itself, made (or protected again) by the first protect.
 fn ensure_journal(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if !journal::exists()? {
-        journal::create()?;
+        // Of several who are first at the same time one makes it, and the others wait for him.
+        lock::lock_journal();
+        if !journal::exists()? {
+            journal::create()?;
+        }
     }
     let oid = journal_oid()?;
     let rel = Rel::open(oid, pg_sys::AccessShareLock);

@@ -8,6 +8,7 @@ use crate::pg::entry::entry_point;
 use crate::pg::event_trigger::Call;
 use crate::pg::relation::Rel;
 use crate::pg::{compat, context, rewrite, spi};
+use crate::tracked;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 
@@ -81,6 +82,9 @@ entry_point!(notary_new_partitions, pg_finfo_notary_new_partitions, new_partitio
 /// A restore makes partitions first, loads their rows, and only then makes our triggers, each enabled by an ALTER TABLE:
 /// between the parent's and the partition's, a partition with rows is not a new one. The same goes for our own commands.
 fn new_partitions(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
+    if let Some(functions) = Functions::find() {
+        tracked::command_ends(&functions).or_raise();
+    }
     match log::noted_partitions() {
         Some(noted) if noted.is_empty() => {}
         noted if Call::of(fcinfo).is_some_and(|call| call.may_bring_partitions()) => {

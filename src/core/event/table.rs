@@ -1,4 +1,4 @@
-//! Which member goes to which column: the one table of it. `docs/events-mapping.md` shows the same, and a test compares
+//! Which member goes to which column: the one table of it. `docs/events.md` shows the same, and a test compares
 //! them.
 //!
 //! Names stand here in snake_case and are read in camelCase too. Where several members want one column, the one nearer

@@ -190,8 +190,8 @@ fn documented() -> String {
 
 #[test]
 fn the_documentation_shows_the_table() {
-    let documentation = include_str!("../../../../docs/events-mapping.md");
-    assert!(documentation.contains(&documented()), "docs/events-mapping.md should hold:\n{}", documented());
+    let documentation = include_str!("../../../../docs/events.md");
+    assert!(documentation.contains(&documented()), "docs/events.md should hold:\n{}", documented());
 }
 
 #[test]
