@@ -14,6 +14,15 @@ pub fn is_event_log(rel: &Rel, functions: &Functions) -> bool {
     rel.triggers().iter().any(|t| t.function == functions.about && t.name == log::ABOUT_TRIGGER)
 }
 
+/// The error for an event that a trigger of the log's owner left out.
+pub fn swallowed(log: &Rel) -> Error {
+    Error::Installation {
+        message: format!("an event was not stored in {}", log.qualified()),
+        detail: "A BEFORE INSERT trigger of the log returned NULL.".into(),
+        hint: "Have the trigger return the row, or drop it.".into(),
+    }
+}
+
 /// The columns that captured changes fill in, with their types.
 const COLUMNS: [(&str, pg_sys::Oid); 9] = [
     ("occurred_at", pg_sys::TIMESTAMPTZOID),
@@ -85,8 +94,8 @@ impl Event {
     }
 
     /// Puts it into the log, which is open with RowExclusiveLock.
-    pub fn insert(self, log: &Rel) {
+    pub fn insert(self, log: &Rel) -> Result<(), Error> {
         // As many values as the table has attributes, of the types that were looked up.
-        insert::insert(log, &self.values, &self.nulls);
+        if insert::insert(log, &self.values, &self.nulls) { Ok(()) } else { Err(swallowed(log)) }
     }
 }

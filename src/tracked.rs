@@ -90,25 +90,19 @@ pub fn make_truncate_trigger(table: &str, arguments: &Arguments) -> Result<(), E
 /// A column that got another name.
 struct Renamed {
     table: pg_sys::Oid,
+    number: i16,
     from: String,
-    to: String,
 }
 
 thread_local! {
-    /// Since the command under way began.
+    /// Not followed up yet. What a command left here that failed does no harm: what counts is what there is then.
     static RENAMED: RefCell<Vec<Renamed>> = const { RefCell::new(Vec::new()) };
     static PARTITIONS: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
 }
 
-/// A command begins: nothing of one that failed is followed up.
-pub fn command_begins() {
-    RENAMED.take();
-    PARTITIONS.take();
-}
-
-/// A column of a tracked table got another name.
-pub fn renamed(table: pg_sys::Oid, from: &str, to: &str) {
-    RENAMED.with_borrow_mut(|all| all.push(Renamed { table, from: from.to_owned(), to: to.to_owned() }));
+/// A column of a tracked table gets another name.
+pub fn renamed(table: pg_sys::Oid, number: i16, from: &str) {
+    RENAMED.with_borrow_mut(|all| all.push(Renamed { table, number, from: from.to_owned() }));
 }
 
 /// A table was made or attached below a tracked one.
@@ -116,10 +110,14 @@ pub fn note_partition(table: pg_sys::Oid) {
     PARTITIONS.with_borrow_mut(|all| all.push(table));
 }
 
-/// The command has ended: triggers follow columns to their new names, and new partitions get the trigger for TRUNCATE.
+/// A command has ended: triggers follow columns to their new names, and new partitions get the trigger for TRUNCATE.
 pub fn command_ends(functions: &Functions) -> Result<(), Error> {
-    for Renamed { table, from, to } in RENAMED.take() {
-        rename_in_triggers(table, &from, &to, functions)?;
+    let renamed = RENAMED.take();
+    let mut tables: Vec<_> = renamed.iter().map(|column| column.table).collect();
+    tables.sort_by_key(|table| table.to_u32());
+    tables.dedup();
+    for table in tables {
+        rename_in_triggers(table, renamed.iter().filter(|column| column.table == table), functions)?;
     }
     for table in PARTITIONS.take() {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
@@ -139,7 +137,18 @@ pub fn command_ends(functions: &Functions) -> Result<(), Error> {
     Ok(())
 }
 
-fn rename_in_triggers(table: pg_sys::Oid, from: &str, to: &str, functions: &Functions) -> Result<(), Error> {
+fn rename_in_triggers<'a>(
+    table: pg_sys::Oid,
+    renamed: impl Iterator<Item = &'a Renamed>,
+    functions: &Functions,
+) -> Result<(), Error> {
+    let now =
+        "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attisdropped";
+    let mut names = Vec::new();
+    for Renamed { number, from, .. } in renamed {
+        let found = catalog::rows(now, &[table.into(), (*number).into()], |row| spi::get::<String>(row, 1))?;
+        names.extend(found.into_iter().flatten().map(|to| (from, to)));
+    }
     let sql = "SELECT oid, tgargs FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgfoid = $2";
     let found = catalog::rows(sql, &[table.into(), functions.capture.into()], |row| {
         Ok((spi::get::<pg_sys::Oid>(row, 1)?, spi::get::<Vec<u8>>(row, 2)?))
@@ -148,8 +157,11 @@ fn rename_in_triggers(table: pg_sys::Oid, from: &str, to: &str, functions: &Func
         let (Some(oid), Some(args)) = (oid, args) else { continue };
         let args: Vec<Vec<u8>> = args.split(|b| *b == 0).take(4).map(<[u8]>::to_vec).collect();
         let Some(mut arguments) = Arguments::parse(&args) else { continue };
-        let names = arguments.pii.iter_mut().chain(&mut arguments.exclude);
-        names.filter(|name| *name == from).for_each(|name| to.clone_into(name));
+        for name in arguments.pii.iter_mut().chain(&mut arguments.exclude) {
+            if let Some((_, to)) = names.iter().find(|(from, _)| *from == name) {
+                to.clone_into(name);
+            }
+        }
         let bytes: Vec<u8> = arguments.to_strings().iter().flat_map(|text| text.bytes().chain([0])).collect();
         let update = "UPDATE pg_catalog.pg_trigger SET tgargs = $2 WHERE oid = $1";
         context::as_superuser(|| spi::run(update, &[oid.into(), bytes.into()]))?;

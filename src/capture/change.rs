@@ -1,6 +1,6 @@
 //! The trigger `~notary_track`: a changed row becomes an event.
 
-use super::plan::{Column, Plan};
+use super::plan::{Column, Plan, damaged};
 use crate::error::{Error, OrRaise as _};
 use crate::event_table::{Event, Target};
 use crate::pg::change::{Change, Deed, Row};
@@ -64,21 +64,22 @@ fn record(change: &Change) -> Result<(), Error> {
         .filter(|column| column.is_pii && change.deed != Deed::Truncate)
         .map(|column| column.name.clone())
         .collect();
-    let log = Rel::open(plan.log, pg_sys::RowExclusiveLock);
+    let log = Rel::try_open(plan.log, pg_sys::RowExclusiveLock)
+        .ok_or_else(|| damaged(&table, "The log that its events go to is not in this database."))?;
+    let resource_type = plan.resource_type();
     let mut event = Event::new(Target::of(&log)?);
-    event.put("action", format!("{}.{deed}", plan.resource_type).into_datum());
-    event.put("resource_type", plan.resource_type.as_str().into_datum());
+    event.put("action", format!("{resource_type}.{deed}").into_datum());
+    event.put("resource_type", resource_type.into_datum());
     event.put("resource_id", resource_id.into_datum());
     if change.deed == Deed::Truncate {
         // Not all of the partitioned table was emptied.
-        event.put("resource_name", plan.partition.clone().into_datum());
+        event.put("resource_name", plan.partition().into_datum());
     }
     event.put("pii", (!pii.is_empty()).into_datum());
     event.put("pii_fields", if pii.is_empty() { None } else { pii.into_datum() });
     event.put("old_value", old_value.and_then(json::to_datum));
     event.put("new_value", new_value.and_then(json::to_datum));
-    event.insert(&log);
-    Ok(())
+    event.insert(&log)
 }
 
 /// `{"column": value, …}`

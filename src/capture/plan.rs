@@ -30,10 +30,11 @@ pub struct Column {
 pub struct Plan {
     /// The log's table.
     pub log: pg_sys::Oid,
-    /// `schema.table`: of a partition that of the partitioned table.
-    pub resource_type: String,
-    /// `schema.table` of a partition itself.
-    pub partition: Option<String>,
+    /// The table that was tracked: of a partition the partitioned one. Names are looked up each time: a schema is renamed
+    /// without a word to the tables in it, and a partitioned table to its partitions.
+    named: pg_sys::Oid,
+    /// A partition itself.
+    partition: Option<pg_sys::Oid>,
     pub columns: Vec<Column>,
     /// Where the primary key's columns are among these; empty without one, and where one of them is excluded.
     pub key: Vec<usize>,
@@ -46,7 +47,7 @@ pub struct Plan {
 
 impl Plan {
     pub fn of(table: &Rel, args: &[Vec<u8>]) -> Result<Self, Error> {
-        let damaged = |why: &str| Error::TrackingDamaged { table: table.qualified(), why: why.to_owned() };
+        let damaged = |why| damaged(table, why);
         let arguments = Arguments::parse(args)
             .ok_or_else(|| damaged("The trigger's arguments are not those that notary.track gave it."))?;
         let log = log_table(arguments.log)?
@@ -73,13 +74,12 @@ impl Plan {
             .iter()
             .map(|number| columns.iter().position(|c| i64::try_from(c.index + 1) == Ok(i64::from(*number))))
             .collect();
-        let named = Rel::open(log::root(table), pg_sys::NoLock);
         let pinned = columns.iter().any(|c| c.writer.borrow().needs_pins());
         let hash = if columns.iter().any(|c| c.is_pii) { Some(Key::read()?) } else { None };
         Ok(Self {
             log,
-            resource_type: format!("{}.{}", named.schema(), named.name()),
-            partition: table.is_partition().then(|| format!("{}.{}", table.schema(), table.name())),
+            named: log::root(table),
+            partition: table.is_partition().then(|| table.oid()),
             columns,
             key: key.unwrap_or_default(),
             full_rows: arguments.full_rows,
@@ -87,6 +87,26 @@ impl Plan {
             hash,
         })
     }
+
+    /// `schema.table`: of a partition that of the partitioned table.
+    pub fn resource_type(&self) -> String {
+        dotted(self.named)
+    }
+
+    /// `schema.table` of a partition itself.
+    pub fn partition(&self) -> Option<String> {
+        self.partition.map(dotted)
+    }
+}
+
+fn dotted(table: pg_sys::Oid) -> String {
+    let rel = Rel::open(table, pg_sys::NoLock);
+    format!("{}.{}", rel.schema(), rel.name())
+}
+
+/// A change cannot be recorded.
+pub fn damaged(table: &Rel, why: &str) -> Error {
+    Error::TrackingDamaged { table: table.qualified(), why: why.to_owned() }
 }
 
 /// The table of a log: by its triggers; while it is not protected, as the extension remembers it.

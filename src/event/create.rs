@@ -6,21 +6,21 @@ use crate::pg::spi::{self, quote_qualified};
 use crate::pg::{context, names};
 use pgrx::{pg_extern, pg_sys};
 
-/// The table, with %LOG% for its name and others for those of its indexes.
+/// The table, with %LOG% for its name and others for those of its indexes. There is no other % in it.
 const TABLE: &str = include_str!("../../sql/event_log_table.sql");
 
 /// The indexes' placeholders and what their names end in.
 const INDEXES: [(&str, &str); 10] = [
-    ("%TIME%", "occurred_at"),
-    ("%ACTOR%", "actor"),
-    ("%ROLE%", "actor_role"),
-    ("%ACTION%", "action"),
-    ("%RESOURCE%", "resource"),
-    ("%TYPE%", "resource_type"),
-    ("%RESULT%", "result"),
-    ("%PII%", "pii"),
-    ("%TAGS%", "tags"),
-    ("%WORDS%", "words"),
+    ("TIME", "occurred_at"),
+    ("ACTOR", "actor"),
+    ("ROLE", "actor_role"),
+    ("ACTION", "action"),
+    ("RESOURCE", "resource"),
+    ("TYPE", "resource_type"),
+    ("RESULT", "result"),
+    ("PII", "pii"),
+    ("TAGS", "tags"),
+    ("WORDS", "words"),
 ];
 
 /// `notary.create_log(name, writer, reader)`.
@@ -40,16 +40,16 @@ fn create(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys
     let (schema, table) = names::to_create(name);
     let log = quote_qualified(&schema, &table);
     context::with_safe_path(|| {
-        let mut script = TABLE.replace("%LOG%", &log);
-        for (placeholder, column) in INDEXES {
-            script = script.replace(placeholder, &spi::quote_ident(&names::of_index(&schema, &table, column)));
-        }
-        for command in script.split_inclusive(";\n").filter(|command| !command.trim().is_empty()) {
-            // Nobody else may make triggers that call functions of pg_notary's.
-            if command.contains("TRIGGER") {
-                context::as_superuser(|| spi::run(command, &[]))?;
+        let index = |column| spi::quote_ident(&names::of_index(&schema, &table, column));
+        let mut names = INDEXES.map(|(placeholder, column)| (placeholder, index(column))).to_vec();
+        names.push(("LOG", log.clone()));
+        for command in TABLE.split_inclusive(";\n").filter(|command| !command.trim().is_empty()) {
+            let sql = fill(command, &names);
+            if command.starts_with("CREATE TRIGGER") {
+                // Only superusers may use its function.
+                context::as_superuser(|| spi::run(&sql, &[]))?;
             } else {
-                spi::run(command, &[])?;
+                spi::run(&sql, &[])?;
             }
         }
         let grants = [(writer, "INSERT, SELECT (id)"), (reader, "SELECT")];
@@ -64,4 +64,12 @@ fn create(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys
         spi::run("SELECT notary.protect($1::pg_catalog.regclass)", &[made.into()])?;
         Ok(made)
     })
+}
+
+/// A command with the names in the places of their placeholders; what a name itself holds is not looked at.
+fn fill(command: &str, names: &[(&str, String)]) -> String {
+    let parts = command.split('%');
+    parts
+        .map(|part| names.iter().find(|(placeholder, _)| *placeholder == part).map_or(part, |(_, name)| name))
+        .collect()
 }

@@ -141,6 +141,5 @@ fn insert(log: &Rel, event: Event) -> Result<Uuid, Error> {
              $16, $17, $18::pg_catalog.jsonb, $19::pg_catalog.jsonb, $20::pg_catalog.jsonb, $21)",
         log.qualified()
     );
-    spi::run(&sql, &args)?;
-    Ok(id)
+    if spi::run(&sql, &args)? == 1 { Ok(id) } else { Err(event_table::swallowed(log)) }
 }

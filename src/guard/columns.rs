@@ -163,7 +163,7 @@ pub fn default_made(table: pg_sys::Oid, number: i16, functions: &Functions) -> R
     Ok(())
 }
 
-/// ddl_command_end of ALTER TABLE: a constant default of ADD COLUMN is stored last of all, beside the column, and stays
+/// ddl_command_end: a constant default of ADD COLUMN is stored last of all, beside the column, and stays
 /// there when the default is dropped.
 pub fn command_ends() -> Result<(), Error> {
     if let Some(functions) = Functions::find() {
@@ -207,7 +207,7 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     };
     if !is_log {
         if old.name != new.name {
-            tracked::renamed(table, &old.name, &new.name);
+            tracked::renamed(table, number, &old.name);
         }
         return Ok(());
     }

@@ -179,16 +179,23 @@ pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
 
 /// INHERIT, NO INHERIT, ATTACH and DETACH PARTITION, and tables made as children or partitions.
 pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    if facts::is_tracked(parent, functions) {
-        crate::tracked::note_partition(child);
-    }
     let (child_is_log, parent_is_log) = (facts::is_log(child, functions), facts::is_log(parent, functions));
-    if !child_is_log && !parent_is_log {
+    let is_tracked = facts::is_tracked(parent, functions);
+    if !child_is_log && !parent_is_log && !is_tracked {
         return Ok(());
     }
     let partitioned = catalog_scan::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
     let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| row.oid("inhparent"))
         .contains(&parent);
+    if is_tracked && partitioned {
+        if !added {
+            return Err(detach_tracked(parent));
+        }
+        crate::tracked::note_partition(child);
+    }
+    if !child_is_log && !parent_is_log {
+        return Ok(());
+    }
     match (added, partitioned) {
         (true, false) if parent_is_log => {
             Err(facts::refusal(parent, "INHERIT", "Rows of an inheriting table would appear as entries.", ""))
@@ -227,4 +234,13 @@ pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Function
 /// The refusal to detach a partition.
 pub fn detach(partition: pg_sys::Oid) -> Error {
     facts::refusal(partition, "DETACH PARTITION", "Its entries would leave the log.", "")
+}
+
+/// The refusal to detach a partition of a tracked table.
+pub fn detach_tracked(parent: pg_sys::Oid) -> Error {
+    Error::Tracked {
+        attempt: "DETACH PARTITION".into(),
+        table: catalog_scan::qualified(facts::root(parent)),
+        detail: "The partition's rows would leave the table, and no event would say so.".into(),
+    }
 }

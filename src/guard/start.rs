@@ -10,7 +10,6 @@ use crate::log::{self, Functions};
 use crate::pg::event_trigger::{Call, Tag};
 use crate::pg::parse_tree::{Command, Name};
 use crate::pg::{catalog_scan, spi};
-use crate::tracked;
 use pgrx::pg_sys;
 use std::cell::Cell;
 
@@ -29,7 +28,6 @@ pub fn drop_command(part: &str) -> String {
 pub fn before(call: &Call) -> Result<(), Error> {
     TAG.set(call.tag());
     log::watch_partitions();
-    tracked::command_begins();
     let Some(command) = call.command() else {
         return Ok(());
     };
@@ -47,11 +45,13 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
     match command {
         Command::AlterTable { table, retyped, detach_concurrently } => {
             // Locked, so that nobody gives the name to a log before the command has it.
-            if *detach_concurrently
-                && let Some(relid) = table.find_locked()
-                && facts::is_log(relid, functions)
-            {
-                return Err(relations::detach(relid));
+            if *detach_concurrently && let Some(relid) = table.find_locked() {
+                if facts::is_log(relid, functions) {
+                    return Err(relations::detach(relid));
+                }
+                if facts::is_tracked(relid, functions) {
+                    return Err(relations::detach_tracked(relid));
+                }
             }
             match (log(table), retyped.first()) {
                 (Some(relid), Some(name)) => Err(columns::retyping(relid, name)),

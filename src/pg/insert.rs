@@ -7,8 +7,8 @@ use pgrx::pg_sys;
 
 /// Inserts a row into a table that is open with RowExclusiveLock; a partitioned one passes it on.
 ///
-/// `values` and `nulls` are as many as the table has attributes, and hold values of their types.
-pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) {
+/// `values` and `nulls` are as many as the table has attributes, and hold values of their types. False: a trigger left it out.
+pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) -> bool {
     // SAFETY: the executor's own sequence for rows that come from no plan (see apply_handle_insert in PostgreSQL's worker.c).
     // Everything is allocated in the state that is freed at the end; on error PostgreSQL frees it with the transaction.
     unsafe {
@@ -27,19 +27,27 @@ pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) {
         core::ptr::copy_nonoverlapping(nulls.as_ptr(), (*slot).tts_isnull, width);
         pg_sys::ExecStoreVirtualTuple(slot);
 
-        if rel.is_partitioned() {
-            insert_into_partition(estate, target, slot, raw);
+        let stored = if rel.is_partitioned() {
+            insert_into_partition(estate, target, slot, raw)
         } else {
             pg_sys::ExecOpenIndices(target, false);
             pg_sys::ExecSimpleRelationInsert(target, estate, slot);
             pg_sys::ExecCloseIndices(target);
-        }
+            is_stored(slot)
+        };
 
         pg_sys::AfterTriggerEndQuery(estate);
         pg_sys::ExecResetTupleTable((*estate).es_tupleTable, false);
         pg_sys::MemoryContextSwitchTo(outer);
         pg_sys::FreeExecutorState(estate);
+        stored
     }
+}
+
+/// The place that a row got is noted in its slot.
+unsafe fn is_stored(slot: *mut pg_sys::TupleTableSlot) -> bool {
+    // SAFETY: a live slot.
+    unsafe { (*slot).tts_tid.ip_posid != pg_sys::InvalidOffsetNumber }
 }
 
 unsafe fn new_result_rel() -> *mut pg_sys::ResultRelInfo {
@@ -56,7 +64,7 @@ unsafe fn insert_into_partition(
     root: *mut pg_sys::ResultRelInfo,
     slot: *mut pg_sys::TupleTableSlot,
     rel: pg_sys::Relation,
-) {
+) -> bool {
     // SAFETY: as in apply_handle_tuple_routing of worker.c: a ModifyTableState without a plan.
     unsafe {
         let state = pg_sys::palloc0(size_of::<pg_sys::ModifyTableState>()).cast::<pg_sys::ModifyTableState>();
@@ -82,6 +90,7 @@ unsafe fn insert_into_partition(
         };
         pg_sys::ExecSimpleRelationInsert(leaf, estate, slot);
         compat::cleanup_partition_routing(state, routing);
+        is_stored(slot)
     }
 }
 

@@ -95,10 +95,9 @@ impl JsonWriter {
                 }
                 Self::Json => {
                     let text: String = pgrx::FromDatum::from_datum(value, false).unwrap_or_default();
-                    // A character that jsonb cannot hold.
-                    match text.contains("\\u0000") {
-                        true => line::write_string(out, &text),
-                        false => out.extend_from_slice(text.as_bytes()),
+                    match jsonb_takes(&text) {
+                        true => out.extend_from_slice(text.as_bytes()),
+                        false => line::write_string(out, &text),
                     }
                 }
                 Self::Any(info) => {
@@ -110,6 +109,56 @@ impl JsonWriter {
             }
         }
         Ok(())
+    }
+}
+
+/// More digits than these, before the point or behind it, are written as text: numeric takes a few more.
+const MAX_DIGITS: u64 = 16_000;
+
+/// Does jsonb take what json took? Not U+0000 and halves of surrogate pairs, nor numbers beyond numeric's.
+fn jsonb_takes(json: &str) -> bool {
+    let mut rest = json;
+    // Outside of strings, and then within one.
+    while let Some((outside, after)) = rest.split_once('"') {
+        if !numbers_fit(outside) {
+            return false;
+        }
+        match end_of_string(after) {
+            Some(end) => rest = end,
+            None => return false,
+        }
+    }
+    numbers_fit(rest)
+}
+
+fn numbers_fit(outside: &str) -> bool {
+    let numbers = outside.split(|c: char| !matches!(c, '0'..='9' | '-' | '+' | '.' | 'e' | 'E'));
+    numbers.into_iter().all(|number| {
+        let (digits, exponent) = number.split_once(['e', 'E']).unwrap_or((number, "0"));
+        let exponent = exponent.parse::<i64>().map_or(u64::MAX, i64::unsigned_abs);
+        // Words such as true have an e, too.
+        !number.contains(|c: char| c.is_ascii_digit()) || exponent.saturating_add(digits.len() as u64) <= MAX_DIGITS
+    })
+}
+
+/// What comes after a string whose first quote is gone; None where jsonb would refuse one of its escapes.
+fn end_of_string(mut rest: &str) -> Option<&str> {
+    let mut high = false;
+    loop {
+        let at = rest.find(['"', '\\'])?;
+        let (before, here) = rest.split_at(at);
+        let unit = here.strip_prefix("\\u").and_then(|hex| u16::from_str_radix(hex.get(..4)?, 16).ok());
+        let is_low = unit.is_some_and(|unit| (0xdc00..0xe000).contains(&unit));
+        // A high half, and nothing else, is followed by a low one.
+        if unit == Some(0) || high != is_low || (high && !before.is_empty()) {
+            return None;
+        }
+        high = unit.is_some_and(|unit| (0xd800..0xdc00).contains(&unit));
+        rest = match (here.as_bytes().first(), unit) {
+            (Some(b'"'), _) => return here.get(1..),
+            (_, Some(_)) => here.get(6..)?,
+            _ => here.get(2..)?,
+        };
     }
 }
 

@@ -18,7 +18,11 @@ use std::collections::{BTreeMap, BTreeSet};
 /// tags.
 const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
     ("notary_guard_start", "ddl_command_start", ""),
-    ("notary_guard_end", "ddl_command_end", "ALTER TABLE"),
+    (
+        "notary_guard_end",
+        "ddl_command_end",
+        "ALTER FOREIGN TABLE,ALTER MATERIALIZED VIEW,ALTER TABLE,ALTER TYPE,ALTER VIEW",
+    ),
     ("notary_guard_rewrite", "table_rewrite", ""),
     ("notary_new_partitions", "ddl_command_end", "ALTER TABLE,CREATE SCHEMA,CREATE TABLE"),
 ];

@@ -21,6 +21,7 @@ mod database;
 mod error;
 pub mod golden;
 pub mod pages;
+pub mod pooler;
 mod program;
 mod server;
 mod standby;

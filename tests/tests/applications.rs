@@ -3,12 +3,12 @@
 
 use notary_tests::golden::Golden;
 use notary_tests::pages::Page;
+use notary_tests::pooler::Pooler;
 use notary_tests::{Cluster, Database, err, fresh_db};
 use std::fs;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command};
-use std::time::{Duration, Instant};
+use std::process::Command;
+use std::time::Duration;
 
 /// Runs a program as `role`; what it prints.
 fn run(db: &Database<'_>, role: &str, mut command: Command) -> String {
@@ -43,55 +43,13 @@ fn node_clients_write_and_are_refused_as_written_down() {
 
 // ---- PgBouncer ----
 
-/// A pooler in transaction mode with four server connections; it ends with the value.
-struct Pooler {
-    process: Child,
-}
-
-impl Pooler {
-    fn start(cluster: &Cluster, role: &str) -> Self {
-        let dir = cluster.scratch_dir();
-        let at = dir.display();
-        fs::write(dir.join("users"), format!("\"{role}\" \"\"\n")).unwrap();
-        let settings = format!(
-            "[databases]\n* = host={server} port=5432\n\
-             [pgbouncer]\nlisten_addr =\nlisten_port = 6432\nunix_socket_dir = {at}\nauth_type = trust\n\
-             auth_file = {at}/users\npool_mode = transaction\ndefault_pool_size = 4\nmax_client_conn = 100\n",
-            server = cluster.socket_dir().display()
-        );
-        fs::write(dir.join("pgbouncer.ini"), settings).unwrap();
-        // It is in Debian's /usr/sbin, which an ordinary user's PATH lacks.
-        let program = ["/usr/sbin/pgbouncer", "/usr/bin/pgbouncer"].into_iter().find(|p| Path::new(p).exists());
-        let mut command = cluster.foreign_command(program.unwrap_or("pgbouncer"));
-        let log = fs::File::create(dir.join("pgbouncer.log")).unwrap();
-        command.arg(dir.join("pgbouncer.ini")).stderr(log);
-        let mut pooler = Self { process: command.spawn().expect("pgbouncer is there: make setup") };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while UnixStream::connect(dir.join(".s.PGSQL.6432")).is_err() {
-            let ended = pooler.process.try_wait().unwrap();
-            let said = || fs::read_to_string(dir.join("pgbouncer.log")).unwrap();
-            assert!(ended.is_none() && Instant::now() < deadline, "pgbouncer did not start: {}", said());
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        pooler
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        // It is our own child; that it has ended already is no harm.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
 #[test]
 fn clients_behind_pgbouncer_write_as_written_down() {
     Golden::new("clients/pooled", "programs", "py").check(|name, program| {
         let cluster = Cluster::start();
         let db = cluster.fresh_db(name);
         let role = db.role("app");
-        let _pooler = Pooler::start(&cluster, &role);
+        let _pooler = Pooler::start(&cluster, &role, 4);
         let mut python = cluster.python();
         python.arg("-c").arg(program).env("PGHOST", cluster.scratch_dir()).env("PGPORT", "6432");
         run(&db, &role, python)
