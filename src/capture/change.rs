@@ -34,7 +34,7 @@ fn capture(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 fn record(change: &Change) -> Result<(), Error> {
     let table = change.table();
     let plan = PLANS.with(|plans| plans.get(&table, |table| Plan::of(table, &change.args())))?;
-    let (old, new) = (change.old(), change.new());
+    let (old, new) = (change.before(), change.after());
     let columns: Vec<&Column> = match (&old, &new) {
         (Some(old), Some(new)) => {
             let changed: Vec<_> =

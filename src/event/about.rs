@@ -142,6 +142,9 @@ fn check_words(row: &Insert, columns: &Rc<Columns>) -> Result<(), Error> {
     Ok(())
 }
 
+/// What makes a value.
+type Make = fn() -> Option<pg_sys::Datum>;
+
 /// Fills in what the INSERT leaves out.
 fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
     let missing = |row: &Insert, index: usize| row.nulls()[columns.filled[index]];
@@ -175,15 +178,15 @@ fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
         };
         row.put(columns.filled[index], value);
     }
-    let rest: [(usize, fn() -> Option<pg_sys::Datum>); 4] = [
-        (7, || pgrx::Uuid::from_bytes(ids::new()).into_datum()),
+    let rest: [(usize, Make); 4] = [
+        (7, || pgrx::Uuid::from_bytes(ids::fresh()).into_datum()),
         (8, || Some(pg_sys::Datum::from(backend::clock()))),
         (9, || "success".into_datum()),
         (10, || false.into_datum()),
     ];
-    for (index, value) in rest {
+    for (index, make) in rest {
         if missing(row, index) {
-            row.put(columns.filled[index], value());
+            row.put(columns.filled[index], make());
         }
     }
     Ok(())

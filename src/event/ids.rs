@@ -15,11 +15,11 @@ thread_local! {
 /// `notary.uuid_v7()`.
 #[pg_extern(sql = false)]
 fn uuid_v7() -> Uuid {
-    Uuid::from_bytes(new())
+    Uuid::from_bytes(fresh())
 }
 
 /// A new one.
-pub fn new() -> [u8; 16] {
+pub fn fresh() -> [u8; 16] {
     let micros = u64::try_from(context::clock().saturating_add(SINCE_1970)).unwrap_or(0);
     let (millis, rest) = (micros / 1000, micros % 1000);
     // 4096 steps in a millisecond, of which the clock tells 1000 apart.

@@ -81,17 +81,18 @@ impl Change {
     }
 
     /// The row as it was before: of an UPDATE and a DELETE.
-    pub fn old(&self) -> Option<Row> {
+    pub fn before(&self) -> Option<Row> {
         // SAFETY: the trigger's own tuple.
         matches!(self.deed, Deed::Update | Deed::Delete).then(|| self.row(unsafe { (*self.data).tg_trigtuple }))
     }
 
     /// The row as it is now: of an INSERT and an UPDATE.
-    pub fn new(&self) -> Option<Row> {
-        // SAFETY: as above.
+    pub fn after(&self) -> Option<Row> {
+        // SAFETY: the trigger's own tuples.
+        let (tuple, new_tuple) = unsafe { ((*self.data).tg_trigtuple, (*self.data).tg_newtuple) };
         match self.deed {
-            Deed::Insert => Some(self.row(unsafe { (*self.data).tg_trigtuple })),
-            Deed::Update => Some(self.row(unsafe { (*self.data).tg_newtuple })),
+            Deed::Insert => Some(self.row(tuple)),
+            Deed::Update => Some(self.row(new_tuple)),
             Deed::Delete | Deed::Truncate => None,
         }
     }

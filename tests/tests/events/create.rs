@@ -130,7 +130,10 @@ fn a_writer_inserts_and_a_reader_reads_and_neither_does_more() {
     let quoted = format!("\"{}\"", writer.replace('"', "\"\""));
     run(&mut db.client(), &format!("CREATE ROLE {quoted} LOGIN"));
     run(&mut client, &format!("SELECT notary.create_log('audit', writer => '{quoted}', reader => '\"{reader}\"')"));
-    assert_eq!(texts(&mut client, "SELECT tableowner FROM pg_tables WHERE tablename = 'audit'"), std::slice::from_ref(&owner));
+    assert_eq!(
+        texts(&mut client, "SELECT tableowner FROM pg_tables WHERE tablename = 'audit'"),
+        std::slice::from_ref(&owner)
+    );
 
     let mut writing = db.client_as(&writer);
     run(&mut writing, "INSERT INTO audit (actor, action) VALUES ('ann', 'a')");
