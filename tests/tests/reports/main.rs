@@ -2,6 +2,7 @@
 //! role about what it may see.
 
 mod plans;
+mod real;
 mod reports;
 mod rights;
 mod search;
