@@ -394,7 +394,7 @@ impl Error {
             Self::NotTracked { table } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{table} is not tracked"),
-                "It has no trigger ~notary_track.".into(),
+                "It has no trigger !notary_track.".into(),
                 "SELECT * FROM notary.tracked shows the tables that are; notary.track(table, log) begins it.".into(),
             ),
             Self::NoInsert { table } => parts(

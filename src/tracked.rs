@@ -1,6 +1,6 @@
 //! Tracked tables: their triggers, and what these say. Made and dropped by `capture`, guarded by `guard`, looked at by `verify`.
 //!
-//! A tracked table carries `~notary_track` (AFTER INSERT, UPDATE, DELETE, row) and `~notary_track_all` (AFTER TRUNCATE,
+//! A tracked table carries `!notary_track` (AFTER INSERT, UPDATE, DELETE, row) and `!notary_track_all` (AFTER TRUNCATE,
 //! statement), ENABLE ALWAYS, with the log and the columns as arguments. PostgreSQL clones the first to partitions; each of
 //! them gets the second by itself.
 //!
@@ -15,10 +15,11 @@ use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 
-/// The trigger for rows.
-pub const ROWS: &str = "~notary_track";
+/// The trigger for rows. Triggers fire in the order of their names' bytes, and this one first: a change is told before those
+/// that the table's own triggers make because of it.
+pub const ROWS: &str = "!notary_track";
 /// The trigger for TRUNCATE.
-pub const ALL: &str = "~notary_track_all";
+pub const ALL: &str = "!notary_track_all";
 
 /// What the triggers have as arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The trigger `~notary_track`: a changed row becomes an event.
+//! The trigger `!notary_track`: a changed row becomes an event.
 
 use super::plan::{Column, Plan, damaged};
 use crate::error::{Error, OrRaise as _};

@@ -4,7 +4,7 @@
 //! PostgreSQL's own (that something depends on something), and to refuse ALTER COLUMN … TYPE alike whether or not it
 //! would rewrite the table; where it does harm, the hook sees it too.
 
-use super::{columns, facts, ours, relations};
+use super::{columns, facts, ours, relations, triggers};
 use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::event_trigger::{Call, Tag};
@@ -85,22 +85,20 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
         Command::MoveExtension(name) if name == "pg_notary" => {
             ours::refuse_while_logs_exist("ALTER EXTENSION SET SCHEMA", functions)
         }
-        Command::TriggerDepends { table, trigger } => match log(table) {
-            Some(relid) if is_our_trigger(relid, trigger, functions) => Err(facts::refusal(
-                relid,
-                format!("ALTER TRIGGER {} DEPENDS ON EXTENSION", spi::quote_ident(trigger)),
-                "The trigger would go with that extension.",
-                "",
-            )),
-            _ => Ok(()),
-        },
+        Command::TriggerDepends { table, trigger } => {
+            let attempt = format!("ALTER TRIGGER {} DEPENDS ON EXTENSION", spi::quote_ident(trigger));
+            let Some(relid) = table.find() else { return Ok(()) };
+            match facts::triggers(relid, catalog_scan::View::Before).into_iter().find(|t| t.name == *trigger) {
+                Some(ours) if ours.function == functions.capture => Err(triggers::tracked(&ours, attempt)),
+                Some(ours) if ours.is_guarded(functions) => {
+                    Err(facts::refusal(relid, attempt, "The trigger would go with that extension.", ""))
+                }
+                _ => Ok(()),
+            }
+        }
         Command::DropExtensions(_)
         | Command::ShrinkExtension(_)
         | Command::DropSchemas(_)
         | Command::MoveExtension(_) => Ok(()),
     }
-}
-
-fn is_our_trigger(relid: pg_sys::Oid, name: &str, functions: &Functions) -> bool {
-    facts::triggers(relid, catalog_scan::View::Before).iter().any(|t| t.name == name && t.is_ours(functions))
 }

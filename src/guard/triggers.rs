@@ -125,7 +125,7 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
 }
 
 /// The refusal to end a table's tracking in another way than by notary.untrack.
-fn tracked(old: &Trigger, attempt: String) -> Error {
+pub fn tracked(old: &Trigger, attempt: String) -> Error {
     let root = facts::root(old.table);
     let table = crate::pg::catalog_scan::qualified(root);
     let detail = format!("Its trigger {} would not record them any more.", quote_ident(&old.name));

@@ -81,13 +81,13 @@ pub fn assert_found(client: &mut Client, log: &str, expected: &[&str]) {
 
 /// Turns the guard off where a superuser can do so unseen, in the catalogs; both kinds of triggers.
 const LIFT: &str = "UPDATE pg_catalog.pg_event_trigger SET evtenabled = 'D' WHERE evtname LIKE 'notary%';
-    UPDATE pg_catalog.pg_trigger SET tgenabled = 'D' WHERE tgname LIKE '~notary%'";
+    UPDATE pg_catalog.pg_trigger SET tgenabled = 'D' WHERE tgname ~ '^[~!]notary'";
 /// Puts it back as it was.
 const RESTORE: &str = "UPDATE pg_catalog.pg_event_trigger SET evtenabled = 'A' WHERE evtname LIKE 'notary%';
-    UPDATE pg_catalog.pg_trigger SET tgenabled = 'A' WHERE tgname LIKE '~notary%'";
+    UPDATE pg_catalog.pg_trigger SET tgenabled = 'A' WHERE tgname ~ '^[~!]notary'";
 /// What pg_trigger says is read again when pg_class changes.
 const NOTICED: &str = "UPDATE pg_catalog.pg_class AS c SET reltuples = reltuples
-    FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname LIKE '~notary%'";
+    FROM pg_catalog.pg_trigger AS t WHERE t.tgrelid = c.oid AND t.tgname ~ '^[~!]notary'";
 
 /// Runs statements as a superuser who goes round the guard by way of the catalogs and puts everything
 /// back: nothing but what the statements do is left to be found. In a session that has not called

@@ -1,0 +1,236 @@
+//! What becomes of the events when tables and logs are altered, renamed, moved.
+
+use crate::{scene, since};
+use notary_tests::talk::{refused, run, texts};
+use notary_tests::verdict::assert_found;
+use notary_tests::{Database, fresh_db};
+use postgres::Client;
+
+#[test]
+fn columns_come_go_and_change_their_names() {
+    let db = scene("columns");
+    // Both have their plans made before the changes.
+    let (mut client, mut other, mut mark) = (db.client(), db.client(), 0);
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, a int, b text); SELECT notary.track('t', 'audit'); INSERT INTO t VALUES (1, 1, 'x')",
+    );
+    run(&mut other, "UPDATE t SET a = 2");
+    since(&mut client, &mut mark);
+    run(&mut client, "ALTER TABLE t ADD COLUMN c jsonb; ALTER TABLE t RENAME a TO z; ALTER TABLE t DROP COLUMN b");
+    for session in [&mut client, &mut other] {
+        run(session, "UPDATE t SET z = z + 1, c = '[1]'; UPDATE t SET c = NULL");
+    }
+    assert_eq!(
+        since(&mut client, &mut mark),
+        [
+            r#"t.update 1 {"c": null, "z": 2} > {"c": [1], "z": 3}"#,
+            r#"t.update 1 {"c": [1]} > {"c": null}"#,
+            r#"t.update 1 {"c": null, "z": 3} > {"c": [1], "z": 4}"#,
+            r#"t.update 1 {"c": [1]} > {"c": null}"#,
+        ]
+    );
+    run(&mut client, "ALTER TABLE t ALTER z TYPE text USING 'n' || z; ALTER TABLE t ADD COLUMN b text DEFAULT 'again'");
+    run(&mut other, "DELETE FROM t");
+    assert_eq!(since(&mut client, &mut mark), [r#"t.delete 1 {"b": "again", "c": null, "z": "n4", "id": 1} >"#]);
+    // Within one transaction with the rows.
+    run(
+        &mut client,
+        "BEGIN; INSERT INTO t VALUES (2, 'q'); ALTER TABLE t RENAME z TO y; UPDATE t SET y = 'r'; SAVEPOINT s; ALTER TABLE t RENAME y TO x;
+         UPDATE t SET x = 's'; ROLLBACK TO s; UPDATE t SET y = 't'; COMMIT",
+    );
+    assert_eq!(
+        since(&mut client, &mut mark),
+        [
+            r#"t.insert 2 > {"b": "again", "c": null, "z": "q", "id": 2}"#,
+            r#"t.update 2 {"y": "q"} > {"y": "r"}"#,
+            r#"t.update 2 {"y": "r"} > {"y": "t"}"#,
+        ]
+    );
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn types_of_columns_change() {
+    let db = scene("retyped");
+    let (mut client, mut mark) = (db.client(), 0);
+    run(
+        &mut client,
+        "CREATE TYPE mood AS ENUM ('happy'); CREATE TYPE pair AS (a int); CREATE DOMAIN word AS text;
+         CREATE TABLE t (id int PRIMARY KEY, m mood, p pair, w word, n int); SELECT notary.track('t', 'audit');
+         INSERT INTO t VALUES (1, 'happy', ROW(1), 'w', 1)",
+    );
+    since(&mut client, &mut mark);
+    run(
+        &mut client,
+        "ALTER TYPE mood RENAME VALUE 'happy' TO 'glad'; ALTER TYPE mood ADD VALUE 'sad'; ALTER TYPE pair ADD ATTRIBUTE b text",
+    );
+    run(&mut client, "UPDATE t SET m = 'sad', p.b = 'x'");
+    assert_eq!(
+        since(&mut client, &mut mark),
+        [r#"t.update 1 {"m": "glad", "p": {"a": 1, "b": null}} > {"m": "sad", "p": {"a": 1, "b": "x"}}"#]
+    );
+    run(
+        &mut client,
+        "ALTER TABLE t ALTER n TYPE numeric(10,2); UPDATE t SET n = 1.5; ALTER TABLE t ALTER n TYPE json USING to_json(n); UPDATE t SET n = '[1]'",
+    );
+    assert_eq!(
+        since(&mut client, &mut mark),
+        [r#"t.update 1 {"n": 1.00} > {"n": 1.50}"#, r#"t.update 1 {"n": 1.50} > {"n": [1]}"#]
+    );
+}
+
+#[test]
+fn tables_and_schemas_get_other_names() {
+    let db = scene("renamed");
+    let (mut client, mut other, mut mark) = (db.client(), db.client(), 0);
+    run(
+        &mut client,
+        r#"CREATE SCHEMA s1; CREATE TABLE s1.t (id int); SELECT notary.track('s1.t', 'audit'); INSERT INTO s1.t VALUES (1)"#,
+    );
+    run(&mut other, "INSERT INTO s1.t VALUES (2)");
+    let mut said = |client: &mut Client, sql: &str| {
+        run(client, sql);
+        run(client, sql);
+        let mut said: Vec<_> =
+            since(client, &mut mark).iter().map(|event| event.split(' ').next().unwrap().to_owned()).collect();
+        said.dedup();
+        said
+    };
+    said(&mut client, "SELECT 1");
+    for (change, sql, name) in [
+        ("ALTER TABLE s1.t RENAME TO u", "INSERT INTO s1.u VALUES (3)", "s1.u.insert"),
+        ("ALTER SCHEMA s1 RENAME TO s2", "INSERT INTO s2.u VALUES (4)", "s2.u.insert"),
+        ("CREATE SCHEMA s3; ALTER TABLE s2.u SET SCHEMA s3", "INSERT INTO s3.u VALUES (5)", "s3.u.insert"),
+        (r#"ALTER TABLE s3.u RENAME TO "Odd.Name""#, r#"INSERT INTO s3."Odd.Name" VALUES (6)"#, "s3.Odd.Name.insert"),
+    ] {
+        run(&mut client, change);
+        assert_eq!(said(&mut client, sql), [name]);
+        assert_eq!(said(&mut other, sql), [name], "another session");
+    }
+    assert_eq!(texts(&mut client, r#"SELECT "table" FROM notary.tracked"#), [r#"s3."Odd.Name""#]);
+    assert_found(&mut client, "audit", &[]);
+}
+
+fn log_of(db: &Database<'_>) -> Client {
+    let mut client = db.client();
+    run(&mut client, "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); INSERT INTO t VALUES (1)");
+    client
+}
+
+#[test]
+fn the_log_is_renamed_moved_and_altered() {
+    let db = scene("log_renamed");
+    let mut client = log_of(&db);
+    let mut other = db.client();
+    run(&mut other, "INSERT INTO t VALUES (2)");
+    run(
+        &mut client,
+        "ALTER TABLE audit RENAME TO events; CREATE SCHEMA logs; ALTER TABLE events SET SCHEMA logs; ALTER SCHEMA logs RENAME TO l2",
+    );
+    run(&mut client, "ALTER TABLE l2.events ADD COLUMN more text");
+    run(&mut other, "INSERT INTO t VALUES (3)");
+    run(&mut client, "INSERT INTO t VALUES (4)");
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM l2.events"), ["4"]);
+    assert_eq!(texts(&mut client, "SELECT log FROM notary.tracked"), ["l2.events"]);
+    assert_found(&mut client, "l2.events", &[]);
+}
+
+#[test]
+fn the_log_is_unprotected_and_protected_again_while_changes_go_on() {
+    let db = scene("log_again");
+    let mut client = log_of(&db);
+    run(&mut client, "SELECT notary.unprotect('audit', 'a test')");
+    run(&mut client, "INSERT INTO t VALUES (2)");
+    run(&mut db.client(), "INSERT INTO t VALUES (3)");
+    assert_eq!(texts(&mut client, "SELECT problem FROM notary.tracked"), ["NULL"]);
+    run(&mut client, "SELECT notary.protect('audit'); INSERT INTO t VALUES (4)");
+    run(&mut db.client(), "INSERT INTO t VALUES (5)");
+    assert_eq!(texts(&mut client, "SELECT new_value ->> 'id' FROM audit ORDER BY id"), ["1", "2", "3", "4", "5"]);
+    assert_found(&mut client, "audit", &[]);
+    // All the while.
+    std::thread::scope(|scope| {
+        let work = || {
+            let mut client = db.client();
+            (0..150).for_each(|n| run(&mut client, &format!("INSERT INTO t VALUES ({n})")));
+        };
+        let workers = [scope.spawn(work), scope.spawn(work)];
+        while workers.iter().any(|worker| !worker.is_finished()) {
+            run(&mut client, "SELECT notary.unprotect('audit', 'again')");
+            run(&mut client, "SELECT notary.protect('audit')");
+        }
+    });
+    assert_eq!(texts(&mut client, "SELECT (SELECT count(*) FROM t) - (SELECT count(*) FROM audit)"), ["0"]);
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn without_its_log_a_table_takes_no_changes() {
+    let db = scene("log_gone");
+    let mut client = log_of(&db);
+    let mut other = db.client();
+    run(&mut client, "SELECT notary.unprotect('audit', 'a test'); DROP TABLE audit");
+    for session in [&mut client, &mut other] {
+        let error = refused(session, "INSERT INTO t VALUES (2)");
+        assert_eq!(error.code, "55000", "{error}");
+        assert!(error.message.contains("public.t") && error.hint.contains("notary.untrack"), "{error}");
+    }
+    assert_eq!(
+        texts(&mut client, "SELECT log IS NULL AND problem ~ 'is not in this database' FROM notary.tracked"),
+        ["t"]
+    );
+    run(&mut client, "SELECT notary.untrack('t', 'its log is gone'); INSERT INTO t VALUES (2)");
+}
+
+#[test]
+fn a_column_that_the_log_lacks_is_named() {
+    let db = scene("log_altered");
+    let mut client = log_of(&db);
+    run(&mut client, "SELECT notary.unprotect('audit', 'a test'); ALTER TABLE audit RENAME COLUMN new_value TO gone");
+    let error = refused(&mut client, "INSERT INTO t VALUES (2)");
+    assert_eq!(error.code, "55000", "{error}");
+    assert!(error.detail.contains("new_value"), "{error}");
+    run(
+        &mut client,
+        "ALTER TABLE audit RENAME COLUMN gone TO new_value; SELECT notary.protect('audit'); INSERT INTO t VALUES (2)",
+    );
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn a_trigger_of_the_log_s_owner_swallows_nothing() {
+    let db = scene("swallowed");
+    let mut client = log_of(&db);
+    run(
+        &mut client,
+        "CREATE FUNCTION swallow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TRIGGER a BEFORE INSERT ON audit FOR EACH ROW EXECUTE FUNCTION swallow()",
+    );
+    for sql in [
+        "INSERT INTO t VALUES (2)",
+        "DELETE FROM t",
+        "TRUNCATE t",
+        r#"SELECT notary.log_event('audit', '{"action": "x"}')"#,
+    ] {
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}: {error}");
+        assert!(error.message.contains("public.audit"), "{error}");
+    }
+    run(&mut client, "DROP TRIGGER a ON audit; INSERT INTO t VALUES (2)");
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["2"]);
+}
+
+#[test]
+fn a_partitioned_table_s_new_name_is_known_to_its_partitions() {
+    let db = fresh_db("root_renamed");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "SELECT notary.create_log('audit'); CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT;
+         SELECT notary.track('p', 'audit'); INSERT INTO p VALUES (1); ALTER TABLE p RENAME TO q; INSERT INTO q VALUES (2); INSERT INTO p1 VALUES (3)",
+    );
+    assert_eq!(
+        texts(&mut client, "SELECT action FROM audit ORDER BY id"),
+        ["public.p.insert", "public.q.insert", "public.q.insert"]
+    );
+}

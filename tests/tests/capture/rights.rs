@@ -1,0 +1,120 @@
+//! Who is recorded, and that nobody needs rights on the log for it.
+
+use crate::{events, scene};
+use notary_tests::talk::{refused, run, texts};
+use notary_tests::verdict::assert_found;
+
+#[test]
+fn an_application_without_rights_on_the_log_is_recorded() {
+    let db = scene("app");
+    let (owner, app) = (db.role("owner"), db.role("app"));
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "CREATE SCHEMA locked; ALTER TABLE audit SET SCHEMA locked; GRANT USAGE ON SCHEMA locked TO \"{owner}\"; GRANT INSERT ON locked.audit TO \"{owner}\""
+        ),
+    );
+    let mut owning = db.client_as(&owner);
+    run(
+        &mut owning,
+        &format!(
+            "CREATE TABLE t (id int PRIMARY KEY, email text); SELECT notary.track('t', 'locked.audit', pii => '{{email}}'); GRANT ALL ON t TO \"{app}\""
+        ),
+    );
+    let mut theirs = db.client_as(&app);
+    run(
+        &mut theirs,
+        "SET application_name = 'the app'; BEGIN; SELECT notary.set_context('ann', 'admin', '10.0.0.1', request_id => 'r1');
+         INSERT INTO t VALUES (1, 'x'), (2, 'y'); UPDATE t SET email = 'z' WHERE id = 1; COMMIT; DELETE FROM t WHERE id = 2; TRUNCATE t",
+    );
+    for sql in
+        ["SELECT * FROM locked.audit", "INSERT INTO locked.audit (action) VALUES ('x')", "SELECT * FROM notary.pii_key"]
+    {
+        assert_eq!(refused(&mut theirs, sql).code, "42501", "{sql}");
+    }
+    let said = "SELECT concat_ws('|', replace(action, 'public.', ''), actor, actor_role, host(ip), request_id, application_name) FROM locked.audit ORDER BY id";
+    assert_eq!(
+        texts(&mut client, said),
+        [
+            "t.insert|ann|admin|10.0.0.1|r1|the app".to_owned(),
+            "t.insert|ann|admin|10.0.0.1|r1|the app".to_owned(),
+            "t.update|ann|admin|10.0.0.1|r1|the app".to_owned(),
+            format!("t.delete|{app}|the app"),
+            format!("t.truncate|{app}|the app"),
+        ]
+    );
+    assert_eq!(
+        texts(&mut client, "SELECT DISTINCT db_user || '|' || db_session_user FROM locked.audit"),
+        [format!("{app}|{app}")]
+    );
+    // What the owner may do in the log does not matter later.
+    run(
+        &mut client,
+        &format!("REVOKE ALL ON locked.audit FROM \"{owner}\"; REVOKE ALL ON SCHEMA locked FROM \"{owner}\""),
+    );
+    run(&mut owning, "INSERT INTO t VALUES (3, 'x')");
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM locked.audit"), ["6"]);
+    assert_found(&mut client, "locked.audit", &[]);
+}
+
+#[test]
+fn row_level_security_hides_no_change() {
+    let db = scene("rls");
+    let app = db.role("app");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "CREATE TABLE t (id int PRIMARY KEY, who text); GRANT ALL ON t TO \"{app}\"; SELECT notary.track('t', 'audit');
+             ALTER TABLE t ENABLE ROW LEVEL SECURITY; ALTER TABLE t FORCE ROW LEVEL SECURITY;
+             CREATE POLICY own ON t USING (who = current_user) WITH CHECK (true); INSERT INTO t VALUES (1, 'other');
+             ALTER TABLE audit ENABLE ROW LEVEL SECURITY; ALTER TABLE audit FORCE ROW LEVEL SECURITY; CREATE POLICY none ON audit USING (false) WITH CHECK (false)"
+        ),
+    );
+    let mut theirs = db.client_as(&app);
+    run(
+        &mut theirs,
+        &format!("INSERT INTO t VALUES (2, '{app}'), (3, 'other'); UPDATE t SET id = id + 10; DELETE FROM t"),
+    );
+    assert_eq!(
+        events(&mut client),
+        [
+            r#"t.insert 1 > {"id": 1, "who": "other"}"#.to_owned(),
+            format!(r#"t.insert 2 > {{"id": 2, "who": "{app}"}}"#),
+            r#"t.insert 3 > {"id": 3, "who": "other"}"#.to_owned(),
+            r#"t.update 2 {"id": 2} > {"id": 12}"#.to_owned(),
+            format!(r#"t.delete 12 {{"id": 12, "who": "{app}"}} >"#),
+        ]
+    );
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn the_role_that_acts_is_told_apart_from_the_one_whose_rights_count() {
+    let db = scene("roles");
+    let (owner, app) = (db.role("owner"), db.role("app"));
+    let mut client = db.client();
+    run(&mut client, &format!("GRANT INSERT ON audit TO \"{owner}\""));
+    let mut owning = db.client_as(&owner);
+    run(
+        &mut owning,
+        &format!(
+            "CREATE TABLE p (id int PRIMARY KEY); CREATE TABLE c (id int PRIMARY KEY, p int REFERENCES p ON DELETE CASCADE);
+             SELECT notary.track('p', 'audit'); SELECT notary.track('c', 'audit'); INSERT INTO p VALUES (1); INSERT INTO c VALUES (1, 1);
+             CREATE FUNCTION wipe() RETURNS void LANGUAGE sql SECURITY DEFINER AS 'UPDATE c SET id = 2'; GRANT DELETE, SELECT ON p TO \"{app}\""
+        ),
+    );
+    let mut theirs = db.client_as(&app);
+    run(&mut theirs, "SELECT wipe(); DELETE FROM p");
+    let said = "SELECT concat_ws('|', replace(action, 'public.', ''), db_user, db_session_user, actor) FROM audit ORDER BY id OFFSET 2";
+    assert_eq!(
+        texts(&mut client, said),
+        [
+            format!("c.update|{owner}|{app}|{app}"),
+            format!("p.delete|{app}|{app}|{app}"),
+            // Which PostgreSQL itself does with the rights of the table's owner.
+            format!("c.delete|{app}|{app}|{app}"),
+        ]
+    );
+}
