@@ -4,14 +4,17 @@
 
 use crate::error::Error;
 use crate::log::{self, Functions, Mark};
+use crate::pg::context;
 use crate::pg::context::as_superuser;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{rewrite, spi};
+use crate::tree::segments::Segments;
 use crate::tree::{Tree, store};
 use notary_core::digest::Digest;
 use notary_core::header::Header;
 use notary_core::id::LogId;
+use notary_core::merkle;
 use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -366,19 +369,21 @@ pub fn changes_since_unprotect(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Val
     let before: Vec<_> = before.into_iter().flatten().map(|json| json.0).collect();
     let found = before.iter().filter_map(|details| details["found"].as_array());
     let known: HashSet<String> = found.flatten().map(ToString::to_string).collect();
-    let (sealed, damage): (Vec<_>, Vec<_>) = damage(relid)?.into_iter().partition(is_of_seals);
-    let (mut changes, stay): (Vec<_>, Vec<_>) = damage
+    let (mut changes, stay): (Vec<_>, Vec<_>) = damage(relid)?
         .into_iter()
-        .filter(|d| !known.contains(&d.to_string()))
+        // What only seals show is told below, of the table alone.
+        .filter(|d| !is_of_seals(d) && !known.contains(&d.to_string()))
         // What no hash pins down could become anything later, and be excused as this.
         .partition(|d| !d["chain"].is_null() && (!d["found"].is_null() || d["problem"] == "missing"));
     if !stay.is_empty() {
         pgrx::warning!("{} finding(s) cannot be told from later ones and stay findings", stay.len());
     }
-    let ends = before.iter().map(|details| &details["chain_ends"]).find(|ends| ends.is_array());
-    let before_of_seals = before.iter().filter_map(|details| details["found"].as_array()).flatten();
-    changes.extend(differing(&sealed, before_of_seals.filter(|d| is_of_seals(d))));
-    changes.extend(cut_ends(relid, &past(relid, log)?, ends.unwrap_or(&Value::Null))?);
+    let ends = ends_by_segment(&before);
+    let cut = cut_ends(relid, &past(relid, log)?, &ends)?;
+    let told: Vec<_> = changes.iter().chain(&cut).filter_map(place).collect();
+    let of_seals = before.iter().filter_map(|details| details["found"].as_array()).flatten().filter(|d| is_of_seals(d));
+    changes.extend(differing(relid, log, told.into_iter().chain(of_seals.filter_map(place)))?);
+    changes.extend(cut);
     Ok(changes)
 }
 
@@ -387,22 +392,67 @@ fn is_of_seals(found: &Value) -> bool {
     found["problem"] == "tail_cut" || found["problem"] == "rewritten"
 }
 
-/// Sealed entries that cannot be compared with their seals any more, less those of which that was found before: what was not
-/// lawful then does not become so.
-fn differing<'a>(now: &[Value], before: impl Iterator<Item = &'a Value>) -> Vec<Value> {
-    let place =
-        |d: &Value| Some(((d["segment"].as_u64()?, d["chain"].as_i64()?), d["seq"].as_i64()?, d["to_seq"].as_i64()?));
-    let mut known: BTreeMap<_, Vec<(i64, i64)>> = BTreeMap::new();
-    for (chain, from, to) in before.filter_map(place) {
+/// Entries by segment and chain, from seq to seq.
+type Place = ((u64, i64), i64, i64);
+
+/// Where a change, or what was found, is.
+fn place(of: &Value) -> Option<Place> {
+    let from = of["seq"].as_i64()?;
+    Some(((of["segment"].as_u64()?, of["chain"].as_i64()?), from, of["to_seq"].as_i64().unwrap_or(from)))
+}
+
+/// The ends of chains, of each segment by the newest of these entries on the end of a protection that names it: a partition
+/// may have been elsewhere since.
+fn ends_by_segment(before: &[Value]) -> BTreeMap<u64, Vec<(i64, i64)>> {
+    let mut ends = BTreeMap::new();
+    for details in before {
+        let mut named: BTreeMap<u64, Vec<(i64, i64)>> = BTreeMap::new();
+        for end in details["chain_ends"].as_array().map_or(&[][..], Vec::as_slice) {
+            if let (Some(segment), Some(chain), Some(seq)) = (end[0].as_u64(), end[1].as_i64(), end[2].as_i64()) {
+                named.entry(segment).or_default().push((chain, seq));
+            }
+        }
+        for (segment, chains) in named {
+            ends.entry(segment).or_insert(chains);
+        }
+    }
+    ends
+}
+
+/// Sealed entries of a table whose rows do not have the leaves that were kept of them when protection ended: these cannot be
+/// compared with seals any more. Less what is told otherwise, and less what was found before: what was not lawful then does
+/// not become so.
+fn differing(relid: pg_sys::Oid, log: LogId, told: impl Iterator<Item = Place>) -> Result<Vec<Value>, Error> {
+    let mut known: BTreeMap<(u64, i64), Vec<(i64, i64)>> = BTreeMap::new();
+    for (chain, from, to) in told {
         known.entry(chain).or_default().push((from, to));
     }
-    known.values_mut().for_each(|all| all.sort_unstable());
+    for all in known.values_mut() {
+        all.sort_unstable();
+        // Those that meet are one.
+        all.dedup_by(|next, kept| {
+            let meets = next.0 <= kept.1.saturating_add(1);
+            if meets {
+                kept.1 = kept.1.max(next.1);
+            }
+            meets
+        });
+    }
+    let changed = match changed_leaves(relid, log) {
+        // What somebody changed in the extension's tables: verification says so.
+        Err(Error::Remembered { .. }) => Vec::new(),
+        other => other?,
+    };
     let mut differing = Vec::new();
-    for ((segment, chain), from, to) in now.iter().filter_map(place) {
+    for ((segment, chain), from, to) in changed {
         let mut next = from;
         let of_chain = known.get(&(segment, chain)).map_or(&[][..], Vec::as_slice);
-        for (known_from, known_to) in of_chain.iter().copied().chain([(to + 1, to + 1)]) {
-            if known_from > next && next <= to {
+        let start = of_chain.partition_point(|(_, known_to)| *known_to < from);
+        for (known_from, known_to) in of_chain.iter().skip(start).copied().chain([(to + 1, to + 1)]) {
+            if next > to || known_from > to + 1 {
+                break;
+            }
+            if known_from > next {
                 let until = to.min(known_from - 1);
                 differing.push(json!({
                     "differs": true, "segment": segment, "chain": chain, "seq": next, "to_seq": until
@@ -410,17 +460,64 @@ fn differing<'a>(now: &[Value], before: impl Iterator<Item = &'a Value>) -> Vec<
             }
             next = next.max(known_to.saturating_add(1));
         }
+        if next <= to {
+            differing.push(json!({ "differs": true, "segment": segment, "chain": chain, "seq": next, "to_seq": to }));
+        }
     }
-    differing
+    Ok(differing)
+}
+
+/// Leaves compared at a time.
+const PIECE: u64 = 256 * 64;
+
+/// Stretches of sealed entries of a table whose rows do not have the leaves that were kept.
+fn changed_leaves(relid: pg_sys::Oid, log: LogId) -> Result<Vec<Place>, Error> {
+    let Some(tree) = Tree::newest(log)? else { return Ok(Vec::new()) };
+    let functions = crate::access::trigger_functions()?;
+    let Ok(segments) = Segments::of(&Rel::open(relid, pg_sys::NoLock), &functions) else { return Ok(Vec::new()) };
+    let mut changed: Vec<Place> = Vec::new();
+    let mut next = 0;
+    while next < tree.size {
+        context::check_for_interrupts();
+        let until = tree.size.min(next + PIECE);
+        let kept = store::subtrees(&tree, 0, next, until - next)?;
+        for range in store::ranges(&tree, next, until)? {
+            let here = segments.table_of(range.segment) == Some(relid) && range.chain > 0 && range.end() > next;
+            if !here || range.first_leaf >= until {
+                continue;
+            }
+            let (from, to) = (next.max(range.first_leaf), until.min(range.end()));
+            let Ok(rows) = segments.hashes_there(&range, from, to) else { continue };
+            let first = range.first_seq + (from - range.first_leaf);
+            for (seq, (leaf, row)) in (first..).zip((from..).zip(rows)) {
+                let was = usize::try_from(leaf - next).ok().and_then(|i| kept.get(i).copied().flatten());
+                if was.is_none_or(|was| row.map(|hash| merkle::leaf(&hash)) == Some(was)) {
+                    continue;
+                }
+                let (chain, seq) = ((u64::from(range.segment), i64::from(range.chain)), store::signed(seq));
+                match changed.last_mut() {
+                    Some((last, _, end)) if *last == chain && *end + 1 == seq => *end = seq,
+                    _ => changed.push((chain, seq, seq)),
+                }
+            }
+        }
+        next = until;
+    }
+    Ok(changed)
 }
 
 /// What is missing at the ends of the chains of a table's older segments, by the ends that the journal recorded.
-fn cut_ends(relid: pg_sys::Oid, headers: &[Header], before: &Value) -> Result<Vec<Value>, Error> {
-    let Some(before) = before.as_array() else { return Ok(Vec::new()) };
+fn cut_ends(
+    relid: pg_sys::Oid,
+    headers: &[Header],
+    before: &BTreeMap<u64, Vec<(i64, i64)>>,
+) -> Result<Vec<Value>, Error> {
     let now = chain_ends(relid, headers)?;
-    let cut = before.iter().filter_map(|end| {
-        let (segment, chain, then) = (end[0].as_u64()?, end[1].as_i64()?, end[2].as_i64()?);
-        let segment = headers.iter().map(|h| h.segment).find(|s| u64::from(*s) == segment)?;
+    let ended = headers.iter().flat_map(|h| {
+        let of_segment = before.get(&u64::from(h.segment)).map_or(&[][..], Vec::as_slice);
+        of_segment.iter().map(|(chain, then)| (h.segment, *chain, *then))
+    });
+    let cut = ended.filter_map(|(segment, chain, then)| {
         let last = now.get(&(segment, chain)).copied().unwrap_or(0);
         (last < then)
             .then(|| json!({ "cut": true, "segment": segment, "chain": chain, "seq": last + 1, "to_seq": then }))

@@ -86,7 +86,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
         read: HashSet::new(),
         unknown: HashSet::new(),
         oldest: None,
-        headers: Vec::new(),
+        excuses: Vec::new(),
         limit: None,
         newest: None,
         present: HashMap::new(),
@@ -169,8 +169,8 @@ struct Check<'a> {
     unknown: HashSet<pg_sys::Oid>,
     /// The lowest number of a segment that is the newest of its table.
     oldest: Option<u32>,
-    /// The headers of the table that is being checked.
-    headers: Vec<Header>,
+    /// What the journal excuses of the table that is being checked: see `Changes::on`.
+    excuses: Vec<usize>,
     /// What the trigger of the partitioned table above says of max_chains.
     limit: Option<Option<u32>>,
     /// The newest header of the table with rows that was looked at last.
@@ -189,7 +189,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn finding(&mut self, table: pg_sys::Oid, segment: Option<u32>, finding: Finding) {
-        if self.changes.as_ref().is_some_and(|changes| changes.explain(&self.headers, segment, &finding)) {
+        if self.changes.as_ref().is_some_and(|changes| changes.explain(&self.excuses, segment, &finding)) {
             self.places.note(table, &finding, false);
             let detail = format!("changed while the log was not protected ({}): {}", finding.problem, finding.detail);
             let notice = Notice::NotProtectedBetween;
@@ -390,7 +390,7 @@ impl Check<'_> {
     }
 
     fn segment(&mut self, rel: &Rel) -> Result<(), Error> {
-        self.headers.clear();
+        self.excuses.clear();
         self.read.insert(rel.oid());
         for finding in guard_state::of_segment(rel, self.functions)? {
             self.finding(rel.oid(), None, finding);
@@ -401,7 +401,6 @@ impl Check<'_> {
         };
         let Some(newest) = headers.last() else { return Ok(()) };
         let log = newest.log;
-        self.headers.clone_from(&headers);
         self.belongs(rel, log);
         self.protection(rel, newest.segment)?;
         self.oldest = Some(self.oldest.map_or(newest.segment, |oldest| oldest.min(newest.segment)));
@@ -417,6 +416,7 @@ impl Check<'_> {
         if self.changes.is_none() {
             self.changes = Some(Changes::of(log)?);
         }
+        self.excuses = self.changes.as_ref().map_or_else(Vec::new, |changes| changes.on(&headers));
         let columns = guard_state::columns(rel, newest);
         let columns_changed = !columns.is_empty();
         if columns_changed {
@@ -480,7 +480,7 @@ impl Check<'_> {
             let notice = Notice::NotProtectedBetween;
             self.remark(rel.oid(), Remark { notice, chain: Some(i64::from(header.first_chain)), seq: None, detail });
         }
-        let cut: Vec<_> = self.changes.iter().flat_map(|changes| changes.cut(headers)).copied().collect();
+        let cut: Vec<_> = self.changes.iter().flat_map(|changes| changes.cut(&self.excuses)).copied().collect();
         for cut in cut {
             let (seq, to_seq) = (cut.seq, cut.to_seq);
             let detail =

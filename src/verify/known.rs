@@ -167,10 +167,9 @@ struct Excuse {
 }
 
 impl Excuse {
-    /// Does it speak of the table with these headers, and of a segment before its own?
-    fn is_for(&self, headers: &[Header], segment: Option<u32>) -> bool {
-        segment.is_some_and(|segment| segment < self.segment)
-            && headers.iter().any(|h| h.segment == self.segment && h.line() == self.header)
+    /// Does it speak of a segment before its own?
+    fn is_about(&self, segment: i64) -> bool {
+        (1..i64::from(self.segment)).contains(&segment)
     }
 }
 
@@ -271,29 +270,32 @@ impl Changes {
         Ok(changes)
     }
 
-    /// Entries that were cut from the ends of chains of the table with these headers.
-    pub fn cut<'a>(&'a self, headers: &'a [Header]) -> impl Iterator<Item = &'a Stretch> {
-        self.of_table(headers, |excuse| &excuse.cut)
+    /// The excuses that speak of the table with these headers: what the functions below are asked with.
+    pub fn on(&self, headers: &[Header]) -> Vec<usize> {
+        let lines: HashSet<(u32, String)> = headers.iter().map(|h| (h.segment, h.line())).collect();
+        let speaks = |excuse: &Excuse| lines.contains(&(excuse.segment, excuse.header.clone()));
+        (0..self.known.len()).filter(|i| self.known.get(*i).is_some_and(speaks)).collect()
     }
 
-    /// Entries of the table with these headers that cannot be compared with their seals any more.
-    pub fn incomparable<'a>(&'a self, headers: &'a [Header]) -> impl Iterator<Item = &'a Stretch> {
-        self.cut(headers).chain(self.of_table(headers, |excuse| &excuse.differing))
+    fn those<'a>(&'a self, on: &'a [usize]) -> impl Iterator<Item = &'a Excuse> {
+        on.iter().filter_map(|i| self.known.get(*i))
     }
 
-    fn of_table<'a>(
-        &'a self,
-        headers: &'a [Header],
-        which: fn(&Excuse) -> &Vec<Stretch>,
-    ) -> impl Iterator<Item = &'a Stretch> {
-        self.known.iter().flat_map(move |excuse| {
-            which(excuse).iter().filter(|of| excuse.is_for(headers, u32::try_from(of.segment).ok()))
-        })
+    /// Entries that were cut from the ends of a table's chains.
+    pub fn cut<'a>(&'a self, on: &'a [usize]) -> impl Iterator<Item = &'a Stretch> {
+        self.those(on).flat_map(|excuse| excuse.cut.iter().filter(|of| excuse.is_about(of.segment)))
     }
 
-    /// Is this finding, in a table with these headers, such a change?
-    pub fn explain(&self, headers: &[Header], segment: Option<u32>, finding: &Finding) -> bool {
-        let mut excuses = self.known.iter().filter(|excuse| excuse.is_for(headers, segment)).peekable();
+    /// Entries of a table that cannot be compared with their seals any more.
+    pub fn incomparable<'a>(&'a self, on: &'a [usize]) -> impl Iterator<Item = &'a Stretch> {
+        let differing = self.those(on).flat_map(|e| e.differing.iter().filter(|of| e.is_about(of.segment)));
+        self.cut(on).chain(differing)
+    }
+
+    /// Is this finding, in a table of which these speak, such a change?
+    pub fn explain(&self, on: &[usize], segment: Option<u32>, finding: &Finding) -> bool {
+        let about = |excuse: &&Excuse| segment.is_some_and(|segment| excuse.is_about(segment.into()));
+        let mut excuses = self.those(on).filter(about).peekable();
         if excuses.peek().is_none() || !is_pinned_down(finding) {
             return false;
         }

@@ -1,9 +1,11 @@
 //! Where verification has said something already: what seals show of the same entries is not said again.
 
+use super::known::Changes;
+use crate::tree::segments::Segments;
 use crate::tree::store::signed;
 use notary_core::Finding;
 use pgrx::pg_sys;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 /// What was found before: where something is wrong, or was changed while the log was not protected.
 #[derive(Default)]
@@ -84,6 +86,30 @@ impl Stretches {
         let start = self.all.partition_point(|(_, to)| *to < first);
         let meeting = self.all.iter().skip(start).take_while(|(from, _)| *from <= last);
         meeting.map(|(from, to)| (first.max(*from), last.min(*to))).collect()
+    }
+}
+
+/// What the journal says cannot be compared with seals any more: stretches by segment and chain, in their order.
+pub struct Incomparable(BTreeMap<(i64, i64), Stretches>);
+
+impl Incomparable {
+    /// Of all tables of a log.
+    pub fn of(segments: &Segments, changes: Option<&Changes>) -> Self {
+        let mut all: BTreeMap<(i64, i64), Stretches> = BTreeMap::new();
+        for table in segments.tables().into_keys() {
+            let Some(changes) = changes else { continue };
+            let on = changes.on(&segments.headers_on(Some(table.into())));
+            for of in changes.incomparable(&on) {
+                all.entry((of.segment, of.chain)).or_default().add(of.seq, of.to_seq);
+            }
+        }
+        Self(all)
+    }
+
+    /// Those among the entries `first` to `last` of a chain, cut to these.
+    pub fn within(&mut self, segment: u32, chain: u32, first: u64, last: u64) -> Vec<(i64, i64)> {
+        let of = self.0.get_mut(&(i64::from(segment), i64::from(chain)));
+        of.map_or_else(Vec::new, |stretches| stretches.within(first, last))
     }
 }
 

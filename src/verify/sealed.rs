@@ -8,7 +8,7 @@
 
 use super::blocks::{Blocks, Compared};
 use super::known::Changes;
-use super::places::Places;
+use super::places::{Incomparable, Places};
 use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::context;
@@ -111,6 +111,7 @@ fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segme
         });
     }
     let newest = store::newest_seal(&tree)?;
+    let incomparable = Incomparable::of(segments, known.changes);
     let mut comparison = Comparison {
         root: root.oid(),
         known,
@@ -121,6 +122,8 @@ fn compare(root: &Rel, known: Besides<'_>, note: Option<&Seal>, segments: &Segme
         in_tree: HashSet::new(),
         last_entries: BTreeMap::new(),
         explained: false,
+        said: Places::default(),
+        incomparable,
         outcome: Outcome::default(),
     };
     comparison.all(newest.as_ref(), note)?;
@@ -138,6 +141,10 @@ pub struct Comparison<'a> {
     last_entries: BTreeMap<(u32, u32), u64>,
     /// What does not fit was said before, or happened while the log was not protected.
     explained: bool,
+    /// What was found here.
+    said: Places,
+    /// What the journal says cannot be compared any more.
+    incomparable: Incomparable,
     pub outcome: Outcome,
 }
 
@@ -166,7 +173,8 @@ impl Comparison<'_> {
 
     fn finding(&mut self, segment: Option<u32>, finding: Finding) {
         let table = segment.and_then(|segment| self.segments.table_of(segment)).unwrap_or(self.root);
-        self.known.places.note(table, &finding, true);
+        // Beside what was said before, which is searched while this is found.
+        self.said.note(table, &finding, true);
         self.outcome.findings.push((table, segment, finding));
     }
 
@@ -253,11 +261,9 @@ impl Comparison<'_> {
     /// finding.
     fn not_there(&mut self, segment: u32, chain: u32, first: u64, last: u64, reference: &Reference) {
         let table = self.segments.table_of(segment);
+        context::check_for_interrupts();
         let mut known = self.known.places.within(table, chain, first, last);
-        let headers = self.segments.headers_on(table);
-        let cut = self.known.changes.into_iter().flat_map(|changes| changes.incomparable(&headers));
-        let cut = cut.filter(|cut| cut.segment == i64::from(segment) && cut.chain == i64::from(chain));
-        known.extend(cut.map(|cut| (cut.seq, cut.to_seq)));
+        known.extend(self.incomparable.within(segment, chain, first, last));
         known.sort_unstable();
         let present = self.last_entry(segment, chain);
         let (mut next, end) = (signed(first), signed(last));
@@ -421,7 +427,11 @@ impl Comparison<'_> {
         let mut chains: BTreeMap<(u32, u32), (u64, u64)> = BTreeMap::new();
         for range in store::ranges(self.tree, from, to)?.iter().filter(|range| range.end() > from && range.chain > 0) {
             let (first, last) = range.seqs_in(from, to);
-            if self.known.places.any_finding_in(self.segments.table_of(range.segment), range.chain, first, last) {
+            context::check_for_interrupts();
+            let table = self.segments.table_of(range.segment);
+            if self.known.places.any_finding_in(table, range.chain, first, last)
+                || self.said.any_finding_in(table, range.chain, first, last)
+            {
                 self.explained = true;
                 return Ok(());
             }

@@ -130,6 +130,59 @@ fn many_lawful_changes_are_told_apart_in_time() {
     assert!(apart < touching * 20 + std::time::Duration::from_secs(20), "{apart:?}, {touching:?} in one stretch");
 }
 
+/// What is changed in one period and goes in the next, in a partition too.
+#[test]
+fn what_was_changed_and_what_went_do_not_add_up_to_an_alarm() {
+    let deeds = [
+        "DELETE FROM parts WHERE notary_seq = 7 OR notary_seq >= 9; UPDATE parts SET what = 'w' WHERE notary_seq = 8",
+        "UPDATE parts SET what = 'all'",
+        "DELETE FROM parts WHERE notary_seq % 3 = 1",
+        "UPDATE parts SET notary_hash = sha256(notary_hash)",
+        "DELETE FROM parts WHERE notary_seq > 4",
+    ];
+    let db = parts("changed_went");
+    for deed in deeds {
+        period(&db, "parts", deed);
+        run(&mut db.client(), "INSERT INTO parts SELECT 1 + g % 3, 'more' FROM generate_series(1, 30) AS g");
+        seal(&mut db.client(), "parts");
+    }
+    // What is not lawful is found still, where nothing lawful happened.
+    run(&mut db.client(), "INSERT INTO parts SELECT 3, 'last' FROM generate_series(1, 30) AS g");
+    let note = seal(&mut db.client(), "parts");
+    behind_the_guard(
+        &db,
+        &[
+            "DELETE FROM parts_3 WHERE what = 'last' AND notary_seq > (SELECT max(notary_seq) - 5 FROM parts_3 WHERE what = 'last')",
+        ],
+    );
+    assert!(!crate::comparing::of_log_against(&mut db.client(), "parts", &note).is_empty());
+}
+
+#[test]
+fn a_partition_that_was_elsewhere_meanwhile_is_no_alarm() {
+    let db = parts("elsewhere");
+    period(&db, "parts", "ALTER TABLE parts DETACH PARTITION parts_1");
+    run(&mut db.client(), "DELETE FROM parts_1 WHERE notary_seq >= 9");
+    period(&db, "parts", "ALTER TABLE parts ATTACH PARTITION parts_1 FOR VALUES IN (1)");
+}
+
+/// Three periods, each with changes scattered over the log: the time is that of their number, and a cancel ends it.
+#[test]
+fn scattered_changes_of_several_periods_take_no_square_of_time() {
+    let db = scene("scattered", 20_000);
+    let mut client = db.client();
+    seal(&mut client, "audit");
+    run(&mut client, "SET statement_timeout = '60s'");
+    for deed in [
+        "DELETE FROM audit WHERE notary_seq % 2 = 0",
+        "UPDATE audit SET what = 'w' WHERE notary_seq % 4 = 1",
+        "UPDATE audit SET notary_hash = sha256(notary_hash) WHERE notary_seq % 4 = 3",
+    ] {
+        run(&mut client, &format!("SELECT notary.unprotect('audit', 't'); {deed}; SELECT notary.protect('audit')"));
+    }
+    assert_found(&mut client, "audit", &[]);
+}
+
 #[test]
 fn a_log_whose_seals_are_gone_can_be_unprotected() {
     for damage in ["DELETE FROM notary.seal_store", "UPDATE notary.leaf_range SET chain = -3 WHERE chain > 0"] {
