@@ -3,8 +3,10 @@
 
 mod ddl;
 mod guard;
+mod history;
 mod journal;
 mod partitions;
+mod pgbench;
 mod pii;
 mod replay;
 mod restoring;

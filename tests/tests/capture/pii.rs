@@ -25,7 +25,7 @@ fn assert_nowhere(db: &Database<'_>) {
 }
 
 /// HMAC-SHA256 by its definition, in SQL; psql's own functions only.
-const HMAC: &str = "CREATE FUNCTION xored(key bytea, pad int) RETURNS bytea LANGUAGE sql AS
+pub const HMAC: &str = "CREATE FUNCTION xored(key bytea, pad int) RETURNS bytea LANGUAGE sql AS
         $$SELECT decode(string_agg(lpad(to_hex((CASE WHEN i < length(key) THEN get_byte(key, i) ELSE 0 END) # pad), 2, '0'), '' ORDER BY i), 'hex')
           FROM generate_series(0, 63) AS i$$;
     CREATE FUNCTION hmac_of(value text) RETURNS text LANGUAGE sql AS
