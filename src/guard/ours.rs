@@ -36,7 +36,8 @@ pub fn function_changed(function: pg_sys::Oid, functions: &Functions) -> Result<
 
 /// DROP FUNCTION of a trigger's function.
 pub fn function_dropped(function: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    if function == functions.append || function == functions.refuse {
+    let ours = [functions.append, functions.refuse, functions.about, functions.capture];
+    if ours.contains(&function) {
         return refuse_while_logs_exist(&start::drop_command("DROP FUNCTION"), functions);
     }
     Ok(())
