@@ -22,6 +22,24 @@ fn entries(db: &Database<'_>, log: &str) -> String {
     ))
 }
 
+/// The ends of the logs that pg_upgrade leaves when it fails.
+fn last_words(new: &Cluster) -> String {
+    let mut words = String::new();
+    let mut folders = vec![new.data_dir().join("pg_upgrade_output.d")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if let Ok(text) = std::fs::read_to_string(&path) {
+                let lines: Vec<_> = text.lines().rev().take(8).collect();
+                words += &format!("{}:\n{}\n", path.display(), lines.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            }
+        }
+    }
+    words
+}
+
 #[test]
 fn upgraded_logs_are_what_they_were_and_go_on() {
     let mut old = Cluster::start();
@@ -40,7 +58,7 @@ fn upgraded_logs_are_what_they_were_and_go_on() {
         .output()
         .unwrap();
     let said = [upgraded.stdout, upgraded.stderr].map(|out| String::from_utf8_lossy(&out).into_owned()).concat();
-    assert!(upgraded.status.success(), "{said}");
+    assert!(upgraded.status.success(), "{said}\n{}", last_words(&new));
 
     new.start_again();
     let db = new.database(&name);
