@@ -264,3 +264,26 @@ fn a_long_value_is_said_only_when_it_changes() {
     );
     assert_found(&mut client, "audit", &[]);
 }
+
+/// An UPDATE that leaves a long value alone does not read it, to see that it is the same.
+#[test]
+fn a_long_value_that_stays_is_not_read() {
+    let db = scene("not_read");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, n int, long text); ALTER TABLE t ALTER long SET STORAGE EXTERNAL; SELECT notary.track('t', 'audit');
+         INSERT INTO t SELECT i, 1, repeat('abc', 100000) FROM generate_series(1, 10) AS i",
+    );
+    let mut blocks = || -> i64 {
+        run(&mut client, "SELECT pg_stat_force_next_flush()");
+        run(&mut client, "UPDATE t SET n = n + 1");
+        run(&mut client, "SELECT pg_stat_force_next_flush()");
+        let read = "SELECT toast_blks_read + toast_blks_hit FROM pg_statio_user_tables WHERE relname = 't'";
+        client.query_one(read, &[]).unwrap().get(0)
+    };
+    let before = blocks();
+    let read = blocks() - before;
+    // One value alone is 40 blocks long.
+    assert!(read < 20, "{read} blocks of TOAST were read");
+}
