@@ -9,6 +9,7 @@ use crate::pg::inval_map::PerTable;
 use crate::pg::json;
 use crate::pg::relation::Rel;
 use crate::pg::types::PinnedSettings;
+use notary_core::Digest;
 use pgrx::datum::IntoDatum as _;
 use pgrx::pg_sys;
 
@@ -119,13 +120,20 @@ fn key(plan: &Plan, row: &Row) -> Result<Option<String>, Error> {
         parts.push(part);
     }
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).map_err(|_| Error::NotUtf8);
-    Ok(match parts.len() {
-        0 => None,
+    let key = match parts.len() {
+        0 => return Ok(None),
         1 => {
             let json = text(parts.remove(0))?;
             // A string stands for itself.
-            Some(serde_json::from_str::<String>(&json).unwrap_or(json))
+            serde_json::from_str::<String>(&json).unwrap_or(json)
         }
-        _ => Some(format!("[{}]", text(parts.join(&b", "[..]))?)),
-    })
+        _ => format!("[{}]", text(parts.join(&b", "[..]))?),
+    };
+    if key.len() <= MAX_KEY {
+        return Ok(Some(key));
+    }
+    Ok(Some(format!("sha256:{}", Digest::of(key.as_bytes()))))
 }
+
+/// The log is indexed by it, and an index takes no more than a third of a page: a longer key is told by its hash.
+const MAX_KEY: usize = 1000;

@@ -124,6 +124,20 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     if rel.persistence() == pg_sys::RELPERSISTENCE_TEMP {
         return cannot("It is a temporary table, which no other session sees.", "");
     }
+    if rel.persistence() == pg_sys::RELPERSISTENCE_UNLOGGED {
+        return cannot(
+            "It is unlogged: a crash empties it, and nothing would tell of that.",
+            "ALTER TABLE … SET LOGGED.",
+        );
+    }
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    let has_heirs = compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE).len() > 1;
+    if has_heirs && !rel.is_partitioned() {
+        return cannot(
+            "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
+            "Track the tables that inherit, which hold the rows.",
+        );
+    }
     if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
         return cannot("It is a log: its entries never change.", "");
     }
