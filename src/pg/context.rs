@@ -169,12 +169,16 @@ pub fn current_user_name() -> String {
     super::relation::role_name(current_user())
 }
 
-/// Sixteen bytes from the server's strong random source.
-pub fn random_bytes() -> Option<[u8; 16]> {
-    let mut bytes = [0_u8; 16];
+/// Bytes from the server's strong random source; `what` says what needs them.
+pub fn random_bytes<const N: usize>(what: &str) -> Result<[u8; N], Error> {
+    let mut bytes = [0_u8; N];
     // SAFETY: fills exactly the bytes of the array.
     let done = unsafe { pg_sys::pg_strong_random(bytes.as_mut_ptr().cast(), bytes.len()) };
-    done.then_some(bytes)
+    done.then_some(bytes).ok_or_else(|| Error::Installation {
+        message: "the server has no random bytes".into(),
+        detail: what.into(),
+        hint: "Check the server's source of randomness.".into(),
+    })
 }
 
 /// Makes what this transaction did so far visible to its next command.
@@ -254,9 +258,10 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user.
+/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user. Nor does it by
+/// an operator of somebody's that the session's search_path would find before PostgreSQL's: of that, only pg_catalog is left.
 pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    as_role(some_superuser(), false, work)
+    with_safe_path(|| as_role(some_superuser(), false, work))
 }
 
 /// The superuser who was there first, or the extension's owner where somebody took that one's rights away.
@@ -289,6 +294,11 @@ pub fn with_plain_storage<T>(work: impl FnOnce() -> T) -> T {
 /// Runs `work` with a search_path in which nobody but a superuser can put anything: what is called without one of its own.
 pub fn with_safe_path<T>(work: impl FnOnce() -> T) -> T {
     with_settings(&[(c"search_path", c"pg_catalog, pg_temp")], work)
+}
+
+/// Runs `work` with texts of objects that name the schema, and of money that has no locale's signs.
+pub fn with_plain_texts<T>(work: impl FnOnce() -> T) -> T {
+    with_settings(&[(c"search_path", c"pg_catalog, pg_temp"), (c"lc_monetary", c"C")], work)
 }
 
 /// Runs `work` with these settings, which anybody may set. On error PostgreSQL itself puts back what was before at the abort

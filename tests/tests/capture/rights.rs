@@ -165,3 +165,47 @@ fn a_subscriber_s_rows_are_recorded() {
     run(&mut client, "ALTER SUBSCRIPTION s DISABLE");
     run(&mut client, "ALTER SUBSCRIPTION s SET (slot_name = NONE); DROP SUBSCRIPTION s");
 }
+
+#[test]
+fn operators_of_somebody_else_get_no_rights() {
+    let db = scene("operators");
+    let eve = db.role("eve");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "CREATE SCHEMA eve AUTHORIZATION \"{eve}\"; CREATE TABLE t (id int PRIMARY KEY, email text);
+             SELECT notary.track('t', 'audit', pii => '{{email}}'); GRANT INSERT ON t TO \"{eve}\""
+        ),
+    );
+    let mut hers = db.client_as(&eve);
+    let types = ["oid", "text", "name", "uuid", "int4", "int8", "int2", "bool", "\"char\""];
+    for (number, kind) in types.iter().enumerate() {
+        run(
+            &mut hers,
+            &format!(
+                "CREATE FUNCTION eve.eq{number}({kind}, {kind}) RETURNS bool LANGUAGE plpgsql AS $$BEGIN
+                     IF current_user <> session_user THEN EXECUTE 'ALTER ROLE \"{eve}\" SUPERUSER'; END IF;
+                     RETURN $1 OPERATOR(pg_catalog.=) $2; END$$;
+                 CREATE OPERATOR eve.= (FUNCTION = eve.eq{number}, LEFTARG = {kind}, RIGHTARG = {kind})"
+            ),
+        );
+    }
+    run(
+        &mut hers,
+        "SET search_path = eve, pg_catalog; INSERT INTO public.t VALUES (1, 'x'); CREATE TABLE eve.own (id int PRIMARY KEY, a int, b int)",
+    );
+    run(&mut client, &format!("GRANT INSERT ON audit TO \"{eve}\""));
+    // The guard's own way, and all others that she may go.
+    run(
+        &mut hers,
+        "SELECT notary.track('eve.own', 'public.audit', exclude => '{a}'); ALTER TABLE eve.own RENAME COLUMN a TO c;
+         INSERT INTO eve.own VALUES (1, 2, 3); ALTER TABLE eve.own ADD COLUMN d int; SELECT notary.untrack('eve.own', 'x');
+         CREATE TABLE eve.log (a int); SELECT notary.protect('eve.log'); INSERT INTO eve.log VALUES (1); ALTER TABLE eve.log ADD COLUMN b int;
+         SELECT notary.verify('eve.log'); SELECT notary.attest('eve.log'); SELECT notary.unprotect('eve.log', 'x'); DROP TABLE eve.own",
+    );
+    let rights = format!("SELECT rolsuper FROM pg_roles WHERE rolname = '{eve}'");
+    assert_eq!(texts(&mut client, &rights), ["f"]);
+    let said = "SELECT resource_id FROM audit WHERE action = 'public.t.insert'";
+    assert_eq!(texts(&mut client, said), ["1"]);
+}
