@@ -23,7 +23,9 @@
 //! | settings | `gucs.rs` |
 //! | what SQL sees | `schema.rs` and `../sql/` |
 //!
-//! `append`, `verify`, `protect`, `guard`, `seal`, `event` and `capture` use the rest, never each other. Above all `verify` does not import `append`: the checker must not share the writer's path.
+//! `append`, `verify`, `protect`, `guard`, `seal` and `event` use the rest, never each other; `capture` alone also uses `event` and
+//! `append`, since what it captures goes into a log as any event does. Above all `verify` does not import `append`: the checker
+//! must not share the writer's path.
 
 mod access;
 mod append;

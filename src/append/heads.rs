@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::pg::context::{self, End, Statement};
 use crate::pg::index::{ChainIndex, Found, Last};
 use crate::pg::lock::ChainLock;
+use crate::pg::relation::Rel;
 use crate::pg::trigger::Insert;
 use notary_core::digest::Digest;
 use pgrx::pg_sys;
@@ -116,11 +117,23 @@ pub fn on_its_way(plan: &Plan, row: &Insert, next: Next, hash: Digest) {
 }
 
 /// The place of the next entry, on a chain whose lock this transaction holds from now on.
-pub fn next(plan: &Plan, row: &Insert) -> Result<Next, Error> {
-    let table = row.table();
-    let mut index = ChainIndex::open(&table, plan.index, plan.columns);
+///
+/// `caller` tells one statement's calls from another's while either is under way.
+pub fn next(plan: &Plan, table: &Rel, caller: usize) -> Result<Next, Error> {
+    let mut index = ChainIndex::new(table, plan.index, plan.columns);
     let mut taken = Taken::of(plan.table);
-    taken.heads.next(plan, row.caller(), &mut index)
+    taken.heads.next(plan, caller, &mut index)
+}
+
+/// Remembers that a row with this place and hash is stored.
+pub fn stored(table: pg_sys::Oid, next: Next, hash: Digest) {
+    HEADS.with_borrow_mut(|all| {
+        let held = all.get_mut(&table).and_then(|heads| heads.held.iter_mut().find(|held| held.chain == next.chain));
+        if let Some(held) = held {
+            held.head = Some(Head { seq: next.seq, hash });
+            held.flight = None;
+        }
+    });
 }
 
 /// A table's heads, out of the map while PostgreSQL is called (so that no borrow is open then), and back in it at the
@@ -192,7 +205,7 @@ impl Heads {
 
     /// All chains that max_chains (or the format) allows are taken.
     fn wait(&mut self, plan: &Plan, index: &mut ChainIndex<'_>, damaged: u32) -> Result<Next, Error> {
-        let table = || crate::pg::relation::Rel::open(plan.table, pg_sys::NoLock).qualified();
+        let table = || Rel::open(plan.table, pg_sys::NoLock).qualified();
         let holds_one = self.held.iter().any(|h| plan.has(h.chain));
         if let (Some(max_chains), true) = (plan.max_chains, holds_one) {
             return Err(Error::NestedInsert { table: table(), max_chains });

@@ -15,18 +15,21 @@ use crate::error::{Error, OrRaise as _};
 use crate::gucs;
 use crate::journal;
 use crate::pg::entry::entry_point;
-use crate::pg::trigger::Insert;
+use crate::pg::relation::Rel;
+use crate::pg::trigger::{Insert, Values};
 use crate::pg::{context, inval};
+use heads::Next;
 use notary_core::digest::Digest;
 use notary_core::line::{self, Place};
 use pgrx::pg_sys;
+use plan::Plan;
 use std::cell::{Cell, RefCell};
+use std::rc::Rc;
 
 /// What is kept from call to call to save allocations.
 #[derive(Default)]
 struct Buffers {
-    values: Vec<pg_sys::Datum>,
-    nulls: Vec<bool>,
+    row: Values,
     line: Vec<u8>,
 }
 
@@ -47,7 +50,7 @@ entry_point!(notary_append, pg_finfo_notary_append, append);
 
 fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let buffers = BUFFERS.take();
-    let Some(mut row) = Insert::new(fcinfo, buffers.values, buffers.nulls) else {
+    let Some(mut row) = Insert::new(fcinfo, buffers.row) else {
         Error::Installation {
             message: "notary.append() was not called as a BEFORE INSERT row trigger".into(),
             detail: "It chains rows that are being inserted into a log.".into(),
@@ -56,15 +59,55 @@ fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
         .raise()
     };
     let mut line = buffers.line;
-    let (tuple, values, nulls) = match chain_row(&mut row, &mut line).or_raise() {
+    let (tuple, row) = match chain_row(&mut row, &mut line).or_raise() {
         Outcome::Chained => row.changed(),
         Outcome::Kept => row.unchanged(),
     };
     line.clear();
     line.shrink_to(KEEP_LINE_BUFFER);
-    BUFFERS.set(Buffers { values, nulls, line });
+    BUFFERS.set(Buffers { row, line });
     tuple
 }
+
+/// A row that has its place in a chain, and is to be stored by who asked for it.
+pub struct Entry {
+    table: pg_sys::Oid,
+    next: Next,
+    hash: Digest,
+    plan: Rc<RefCell<Plan>>,
+    line: Vec<u8>,
+}
+
+impl Entry {
+    /// Gives a row its place and its hash as the trigger does, for a row that goes round it: into a log with this append
+    /// trigger's arguments, and stored, or an error, before anything else happens in this transaction.
+    pub fn of(table: &Rel, args: impl FnOnce() -> Vec<Vec<u8>>, row: &mut Values) -> Result<Self, Error> {
+        let plan = plan::get(table, args)?;
+        let mut line = BUFFERS.take().line;
+        let (next, hash) = {
+            let mut plan = plan.borrow_mut();
+            let next = heads::next(&plan, table, NO_STATEMENT)?;
+            (next, fill_in(&mut plan, next, row, &mut line)?)
+        };
+        Ok(Self { table: table.oid(), next, hash, plan, line })
+    }
+
+    /// What the entry's line says of the column with this index: empty for NULL.
+    pub fn said(&self, index: usize) -> &[u8] {
+        self.line.get(self.plan.borrow().span(index)).unwrap_or_default()
+    }
+
+    /// The row is stored.
+    pub fn stored(mut self) {
+        heads::stored(self.table, self.next, self.hash);
+        self.line.clear();
+        self.line.shrink_to(KEEP_LINE_BUFFER);
+        BUFFERS.with_borrow_mut(|buffers| buffers.line = self.line);
+    }
+}
+
+/// Where no trigger calls.
+const NO_STATEMENT: usize = 0;
 
 enum Outcome {
     Chained,
@@ -72,9 +115,9 @@ enum Outcome {
 }
 
 fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
-    let plan = plan::get(row)?;
+    let plan = plan::get(&row.table(), || row.args())?;
     let mut plan = plan.borrow_mut();
-    if let Some(index) = plan.columns.all().into_iter().find(|i| !row.nulls()[*i]) {
+    if let Some(index) = plan.columns.all().into_iter().find(|i| !row.row.nulls()[*i]) {
         if context::replica_role() || (gucs::restore() && context::superuser()) {
             if plan.journal && journal_is_begun()? {
                 return Err(not_by_hand(row));
@@ -88,7 +131,14 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
     if plan.journal && !journal::is_writing() {
         return Err(not_by_hand(row));
     }
-    let next = heads::next(&plan, row)?;
+    let next = heads::next(&plan, &row.table(), row.caller())?;
+    let hash = fill_in(&mut plan, next, &mut row.row, line)?;
+    heads::on_its_way(&plan, row, next, hash);
+    Ok(Outcome::Chained)
+}
+
+/// Writes a row's line for its place, and into our columns what belongs there.
+fn fill_in(plan: &mut Plan, next: Next, row: &mut Values, line: &mut Vec<u8>) -> Result<Digest, Error> {
     let time = context::clock();
     let place = Place { log: plan.log, segment: plan.segment, chain: next.chain, seq: next.seq, time, prev: next.prev };
     line.clear();
@@ -105,8 +155,7 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
     row.set(columns.time, pg_sys::Datum::from(time));
     row.set_bytes(columns.prev, next.prev.as_bytes());
     row.set_bytes(columns.hash, hash.as_bytes());
-    heads::on_its_way(&plan, row, next, hash);
-    Ok(Outcome::Chained)
+    Ok(hash)
 }
 
 /// The refusal to write an entry of the journal.

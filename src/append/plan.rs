@@ -6,13 +6,15 @@ use crate::journal;
 use crate::log::Segment;
 use crate::pg::index;
 use crate::pg::inval;
+use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
-use crate::pg::trigger::Insert;
+use crate::pg::trigger::Values;
 use notary_core::digest::Digest;
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::rc::Rc;
 
 /// How to chain a row of one table.
@@ -48,8 +50,8 @@ thread_local! {
     static SEEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// The plan for the table of this row, made anew after any change of the table's definition.
-pub fn get(row: &Insert) -> Result<Shared, Error> {
+/// The plan for a table, whose append trigger has these arguments; made anew after any change of the table's definition.
+pub fn get(table: &Rel, args: impl FnOnce() -> Vec<Vec<u8>>) -> Result<Shared, Error> {
     let epoch = inval::epoch();
     if SEEN.get() != epoch {
         let changed = inval::changed_since(SEEN.replace(epoch));
@@ -58,25 +60,24 @@ pub fn get(row: &Insert) -> Result<Shared, Error> {
             Some(changed) => plans.retain(|table, _| !changed.contains(table)),
         });
     }
-    let table = row.table_oid();
-    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&table).cloned()) {
+    let oid = table.oid();
+    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&oid).cloned()) {
         return Ok(plan);
     }
-    let plan = Rc::new(RefCell::new(Plan::make(row)?));
-    PLANS.with_borrow_mut(|plans| plans.insert(table, plan.clone()));
+    let plan = Rc::new(RefCell::new(Plan::make(table, &args())?));
+    PLANS.with_borrow_mut(|plans| plans.insert(oid, plan.clone()));
     Ok(plan)
 }
 
 impl Plan {
-    fn make(row: &Insert) -> Result<Self, Error> {
-        let table = row.table();
+    fn make(table: &Rel, args: &[Vec<u8>]) -> Result<Self, Error> {
         let damaged = |why: String| Error::BadTrigger { table: table.qualified(), why };
-        let segment = Segment::parse(&row.args()).map_err(damaged)?;
-        let columns = NotaryColumns::of(&table).ok_or_else(|| damaged("A notary_* column is missing.".into()))?;
+        let segment = Segment::parse(args).map_err(damaged)?;
+        let columns = NotaryColumns::of(table).ok_or_else(|| damaged("A notary_* column is missing.".into()))?;
         if !table.has_index() {
             return Err(damaged("pg_class says that the table has no index.".into()));
         }
-        let index = index::chain_index(&table, &columns).ok_or_else(|| {
+        let index = index::chain_index(table, &columns).ok_or_else(|| {
             damaged("The unique index over (notary_chain, notary_seq) is missing or not valid.".into())
         })?;
         let header = segment.current();
@@ -93,7 +94,7 @@ impl Plan {
             journal: journal::is_table(table.oid()),
             columns,
             index,
-            writer: RowWriter::of(&table)?,
+            writer: RowWriter::of(table)?,
             names: table
                 .columns()
                 .into_iter()
@@ -109,8 +110,13 @@ impl Plan {
     }
 
     /// Appends the members of `row`.
-    pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Insert) -> Result<(), Error> {
+    pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Values) -> Result<(), Error> {
         self.writer.write_insert(line, row)
+    }
+
+    /// Where the value of the column at an index stands in the line that was written last; empty for NULL.
+    pub fn span(&self, index: usize) -> Range<usize> {
+        self.writer.span(index)
     }
 
     /// The name of the column at an index.

@@ -1,9 +1,10 @@
 //! The trigger `!notary_track`: a changed row becomes an event.
 
+use super::event::{Event, Target};
 use super::plan::{Column, Plan, damaged};
 use crate::error::{Error, OrRaise as _};
-use crate::event_table::{Event, Target};
 use crate::pg::change::{Change, Deed, Row};
+use crate::pg::context;
 use crate::pg::entry::entry_point;
 use crate::pg::inval_map::PerTable;
 use crate::pg::json;
@@ -48,12 +49,13 @@ fn record(change: &Change) -> Result<(), Error> {
         _ => plan.columns.iter().collect(),
     };
     let _pins = plan.pinned.then(PinnedSettings::pin);
-    let values = |row: &Option<Row>| row.as_ref().map(|row| object(&plan, &columns, row)).transpose();
-    let (old_value, new_value) = (values(&old)?, values(&new)?);
-    let resource_id = match old.as_ref().or(new.as_ref()) {
-        Some(row) => key(&plan, row)?,
-        None => None,
+    let write = || {
+        let values = |row: &Option<Row>| row.as_ref().map(|row| object(&plan, &columns, row)).transpose();
+        let id = old.as_ref().or(new.as_ref()).map(|row| key(&plan, row)).transpose()?;
+        Ok::<_, Error>((values(&old)?, values(&new)?, id.flatten()))
     };
+    let (old_value, new_value, resource_id) =
+        if plan.plain_texts { context::with_plain_texts(write)? } else { write()? };
     let deed = match change.deed {
         Deed::Insert => "insert",
         Deed::Update => "update",
@@ -98,15 +100,14 @@ fn object(plan: &Plan, columns: &[&Column], row: &Row) -> Result<Vec<u8>, Error>
 }
 
 fn value(plan: &Plan, column: &Column, row: &Row, out: &mut Vec<u8>) -> Result<(), Error> {
-    let mut writer = column.writer.borrow_mut();
     match &plan.hash {
         Some(key) if column.is_pii && !row.nulls[column.index] => {
             let mut plain = zeroize::Zeroizing::new(Vec::new());
-            row.write(column.index, &mut writer, &mut plain)?;
+            column.write(row, &mut plain)?;
             key.hash(&plain, out);
             Ok(())
         }
-        _ => row.write(column.index, &mut writer, out),
+        _ => column.write(row, out),
     }
 }
 

@@ -7,6 +7,7 @@
 //! | `list` | which tables are tracked |
 //! | `plan` | what is kept of a tracked table from row to row |
 //! | `change` | the trigger: a row becomes an event |
+//! | `event` | the way of an event into its log |
 //! | `pii` | values that are kept out of the log: their keyed hashes |
 //!
 //! Invariants:
@@ -15,6 +16,7 @@
 //! * No SQL is run for a row.
 
 mod change;
+mod event;
 mod list;
 mod pii;
 mod plan;

@@ -27,14 +27,8 @@ impl Key {
 
     /// Makes the key where there is none.
     pub fn make() -> Result<(), Error> {
-        let random = || {
-            context::random_bytes().ok_or_else(|| Error::Installation {
-                message: "the server has no random bytes".into(),
-                detail: "The key for PII is made of random bytes.".into(),
-                hint: "Check the server's source of randomness.".into(),
-            })
-        };
-        let key = zeroize::Zeroizing::new([random()?, random()?].concat());
+        let key: [u8; 32] = context::random_bytes("The key for PII is made of random bytes.")?;
+        let key = zeroize::Zeroizing::new(key);
         let sql = "INSERT INTO notary.pii_key (key) VALUES ($1) ON CONFLICT DO NOTHING";
         as_superuser(|| spi::run(sql, &[key.to_vec().into()])).map(|_| ())
     }

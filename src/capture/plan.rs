@@ -3,9 +3,10 @@
 use super::pii::Key;
 use crate::error::Error;
 use crate::log;
+use crate::pg::change::Row;
 use crate::pg::json::{self, JsonWriter};
 use crate::pg::relation::Rel;
-use crate::pg::{context, index, spi};
+use crate::pg::{context, index, spi, types};
 use crate::tracked::Arguments;
 use crate::{access, journal};
 use notary_core::id::LogId;
@@ -20,10 +21,23 @@ pub struct Column {
     pub name: String,
     /// `"name": `
     pub key: Vec<u8>,
-    pub writer: RefCell<JsonWriter>,
+    /// Of this type.
+    type_oid: pg_sys::Oid,
+    writer: RefCell<JsonWriter>,
     pub is_pii: bool,
     pub by_value: bool,
     pub length: i16,
+}
+
+impl Column {
+    /// Appends the row's value as JSON.
+    pub fn write(&self, row: &Row, out: &mut Vec<u8>) -> Result<(), Error> {
+        match self.writer.try_borrow_mut() {
+            Ok(mut writer) => row.write(self.index, &mut writer, out),
+            // A cast to json of somebody's, called for a value of this column, changes the table.
+            Err(_) => row.write(self.index, &mut json::writer(self.type_oid), out),
+        }
+    }
 }
 
 /// How changes of one table become events.
@@ -41,6 +55,8 @@ pub struct Plan {
     pub full_rows: bool,
     /// Some value is written by a function that looks at settings.
     pub pinned: bool,
+    /// Some value's text depends on the search_path, or on the locale of money.
+    pub plain_texts: bool,
     /// What PII is hashed with.
     pub hash: Option<Key>,
 }
@@ -62,6 +78,7 @@ impl Plan {
             columns.push(Column {
                 index: usize::try_from(column.number - 1).unwrap_or(0),
                 key,
+                type_oid: column.type_oid,
                 writer: RefCell::new(json::writer(column.type_oid)),
                 is_pii: arguments.pii.contains(&column.name),
                 by_value: column.by_value,
@@ -74,6 +91,8 @@ impl Plan {
             .iter()
             .map(|number| columns.iter().position(|c| i64::try_from(c.index + 1) == Ok(i64::from(*number))))
             .collect();
+        let types = table.columns();
+        let plain_texts = types.iter().any(|column| types::depends_on_path(column.type_oid));
         let pinned = columns.iter().any(|c| c.writer.borrow().needs_pins());
         let hash = if columns.iter().any(|c| c.is_pii) { Some(Key::read()?) } else { None };
         Ok(Self {
@@ -84,6 +103,7 @@ impl Plan {
             key: key.unwrap_or_default(),
             full_rows: arguments.full_rows,
             pinned,
+            plain_texts,
             hash,
         })
     }

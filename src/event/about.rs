@@ -9,16 +9,16 @@
 
 use super::{context, ids};
 use crate::error::{Error, OrRaise as _};
+use crate::event_table;
 use crate::gucs;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::pg::trigger::Insert;
+use crate::pg::trigger::{Insert, Values};
 use crate::pg::{client, context as backend, inval_map::PerTable};
 use pgrx::datum::IntoDatum as _;
 use pgrx::pg_sys;
 use std::cell::RefCell;
-use std::rc::Rc;
 
 entry_point!(notary_about, pg_finfo_notary_about, about);
 
@@ -65,19 +65,13 @@ struct Columns {
 
 thread_local! {
     static COLUMNS: PerTable<Columns> = PerTable::new();
-    static BUFFERS: RefCell<(Vec<pg_sys::Datum>, Vec<bool>)> = RefCell::default();
+    static BUFFER: RefCell<Values> = RefCell::default();
 }
 
 impl Columns {
     fn of(rel: &Rel) -> Result<Self, Error> {
         let columns = rel.columns();
-        let find = |(name, type_oid): (&str, pg_sys::Oid)| {
-            let found = columns.iter().find(|c| c.name == name && c.type_oid == type_oid && !c.generated);
-            found.and_then(|c| usize::try_from(c.number - 1).ok()).ok_or_else(|| Error::NotAnEventLog {
-                table: rel.qualified(),
-                why: format!("Its column \"{name}\" is missing or has another type."),
-            })
-        };
+        let find = |(name, type_oid): (&str, pg_sys::Oid)| event_table::column(rel, &columns, name, type_oid);
         let (mut facts, mut filled, mut listed) = ([0; FACTS.len()], [0; FILLED.len()], [0; LISTED.len()]);
         for (slot, (name, _)) in listed.iter_mut().zip(LISTED) {
             *slot = find((name, pg_sys::TEXTOID))?;
@@ -92,9 +86,17 @@ impl Columns {
     }
 }
 
+/// The columns that are never NULL when this is done.
+pub fn always_filled() -> impl Iterator<Item = &'static str> {
+    let filled = FILLED
+        .iter()
+        .map(|(name, _)| *name)
+        .filter(|name| matches!(*name, "id" | "occurred_at" | "result" | "pii" | "actor"));
+    filled.chain(FACTS.iter().map(|(name, _)| *name).filter(|name| *name != "client_addr"))
+}
+
 fn about(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    let (values, nulls) = BUFFERS.take();
-    let Some(mut row) = Insert::new(fcinfo, values, nulls) else {
+    let Some(mut insert) = Insert::new(fcinfo, BUFFER.take()) else {
         Error::Installation {
             message: "notary.about() was not called as a BEFORE INSERT row trigger".into(),
             detail: "It fills in the columns of events that are being inserted into an event log.".into(),
@@ -102,19 +104,20 @@ fn about(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
         }
         .raise()
     };
-    let changed = fill(&mut row).or_raise();
-    let (tuple, values, nulls) = if changed { row.changed() } else { row.unchanged() };
-    BUFFERS.set((values, nulls));
+    let changed = fill(&insert.table(), &mut insert.row).or_raise();
+    let (tuple, row) = if changed { insert.changed() } else { insert.unchanged() };
+    BUFFER.set(row);
     tuple
 }
 
-fn fill(row: &mut Insert) -> Result<bool, Error> {
-    let columns = COLUMNS.with(|known| known.get(&row.table(), Columns::of))?;
+/// Fills in what is left out, and what only the database knows; false: the row brings its place along and stays as it is.
+pub fn fill(table: &Rel, row: &mut Values) -> Result<bool, Error> {
+    let columns = COLUMNS.with(|known| known.get(table, Columns::of))?;
     if columns.chain.is_some_and(|chain| !row.nulls()[chain]) {
         return Ok(false);
     }
     from_context(row, &columns)?;
-    check_words(row, &columns)?;
+    check_words(table, row, &columns)?;
     let text = |text: String| text.into_datum();
     let facts = [
         text(backend::current_user_name()),
@@ -131,23 +134,20 @@ fn fill(row: &mut Insert) -> Result<bool, Error> {
 }
 
 /// Words from lists are from them.
-fn check_words(row: &Insert, columns: &Rc<Columns>) -> Result<(), Error> {
+fn check_words(table: &Rel, row: &Values, columns: &Columns) -> Result<(), Error> {
     for (index, (name, words)) in columns.listed.iter().zip(LISTED) {
         let Some(said) = row.text(*index) else { continue };
         let is_right = if words.is_empty() { !said.is_empty() } else { words.contains(&said.as_str()) };
         if !is_right {
-            return Err(Error::NotFromList { table: row.table().qualified(), column: name, words });
+            return Err(Error::NotFromList { table: table.qualified(), column: name, words });
         }
     }
     Ok(())
 }
 
-/// What makes a value.
-type Make = fn() -> Option<pg_sys::Datum>;
-
 /// Fills in what the INSERT leaves out.
-fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
-    let missing = |row: &Insert, index: usize| row.nulls()[columns.filled[index]];
+fn from_context(row: &mut Values, columns: &Columns) -> Result<(), Error> {
+    let missing = |row: &Values, index: usize| row.nulls()[columns.filled[index]];
     let mut claims = None;
     for (index, setting) in gucs::CONTEXT.iter().enumerate() {
         if !missing(row, index) {
@@ -178,16 +178,18 @@ fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
         };
         row.put(columns.filled[index], value);
     }
-    let rest: [(usize, Make); 4] = [
-        (7, || pgrx::Uuid::from_bytes(ids::fresh()).into_datum()),
-        (8, || Some(pg_sys::Datum::from(backend::clock()))),
-        (9, || "success".into_datum()),
-        (10, || false.into_datum()),
-    ];
-    for (index, make) in rest {
-        if missing(row, index) {
-            row.put(columns.filled[index], make());
-        }
+    let [.., id, at, result, pii] = columns.filled;
+    if row.nulls()[id] {
+        row.put(id, pgrx::Uuid::from_bytes(ids::fresh()?).into_datum());
+    }
+    if row.nulls()[at] {
+        row.set(at, pg_sys::Datum::from(backend::clock()));
+    }
+    if row.nulls()[result] {
+        row.put(result, "success".into_datum());
+    }
+    if row.nulls()[pii] {
+        row.put(pii, false.into_datum());
     }
     Ok(())
 }

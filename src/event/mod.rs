@@ -14,9 +14,9 @@
 //! * What a client says of itself is filled in only where the INSERT leaves it out, and never outlives what PostgreSQL
 //!   says of the setting that it came from.
 
-mod about;
+pub mod about;
 mod context;
 mod create;
 mod ids;
-mod words;
+pub mod words;
 mod write;

@@ -1,19 +1,37 @@
-//! The words that an event is found by.
+//! The words that an event is found by: `notary.words`, `notary.event_words`, and the same for a row that is put together
+//! here.
 
-use pgrx::pg_extern;
-use std::collections::HashSet;
+use crate::error::Error;
+use crate::pg::text::{self, TextArray};
+use crate::pg::{catalog, spi};
+use notary_core::event::Words;
+use pgrx::{pg_extern, pg_sys};
+use std::cell::RefCell;
 
-/// Longer words are cut off.
-const MAX_LENGTH: usize = 64;
-/// Words of one event.
-const MAX_WORDS: usize = 500;
+thread_local! {
+    static WORDS: RefCell<Words> = RefCell::default();
+}
+
+/// The arguments of `notary.event_words`: columns of an event log, all but the last as text.
+pub const ARGUMENTS: [&str; 9] =
+    ["action", "actor", "resource_type", "resource_id", "resource_name", "old_value", "new_value", "details", "tags"];
+
+/// The OID of `notary.event_words`; None where somebody made another function of it.
+pub fn function() -> Result<Option<pg_sys::Oid>, Error> {
+    let sql = "SELECT p.oid FROM pg_catalog.pg_proc AS p JOIN pg_catalog.pg_namespace AS n ON n.oid = p.pronamespace
+               JOIN pg_catalog.pg_language AS l ON l.oid = p.prolang
+               WHERE n.nspname = 'notary' AND p.proname = 'event_words' AND l.lanname = 'c' AND p.prosrc = 'event_words_wrapper'";
+    Ok(catalog::rows(sql, &[], |row| spi::get::<pg_sys::Oid>(row, 1))?.into_iter().flatten().next())
+}
 
 /// `notary.words(text)`.
 #[pg_extern(sql = false)]
-fn words(text: &str) -> Vec<String> {
-    let mut words = Words::default();
-    words.add(text);
-    words.all
+fn words(text: &str) -> TextArray {
+    WORDS.with_borrow_mut(|words| {
+        words.clear();
+        words.add(text);
+        text::array(words.iter())
+    })
 }
 
 /// `notary.event_words(…)`.
@@ -29,34 +47,21 @@ fn event_words(
     new_value: Option<&str>,
     details: Option<&str>,
     tags: Option<Vec<Option<String>>>,
-) -> Vec<String> {
-    let mut words = Words::default();
-    for text in [action, actor, resource_type, resource_id, resource_name, details, new_value, old_value] {
-        words.add(text.unwrap_or_default());
-    }
-    for tag in tags.into_iter().flatten().flatten() {
-        words.add(&tag);
-    }
-    words.all
+) -> TextArray {
+    let columns = [action, actor, resource_type, resource_id, resource_name, old_value, new_value, details];
+    let tags = tags.unwrap_or_default();
+    of_event(columns.map(Option::unwrap_or_default), tags.iter().flatten().map(String::as_str))
 }
 
-/// Distinct words in the order in which they came.
-#[derive(Default)]
-struct Words {
-    all: Vec<String>,
-    seen: HashSet<String>,
-}
-
-impl Words {
-    fn add(&mut self, text: &str) {
-        for word in text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()) {
-            if self.all.len() == MAX_WORDS {
-                return;
-            }
-            let word: String = word.chars().flat_map(char::to_lowercase).take(MAX_LENGTH).collect();
-            if self.seen.insert(word.clone()) {
-                self.all.push(word);
-            }
-        }
-    }
+/// The words of an event, of whose columns these are the texts, in the order of ARGUMENTS; empty for NULL. Where there are too
+/// many, those of the long columns are left out, and of these the old value's first.
+pub fn of_event<'a>(columns: [&str; 8], tags: impl IntoIterator<Item = &'a str>) -> TextArray {
+    let [action, actor, kind, id, name, old_value, new_value, details] = columns;
+    WORDS.with_borrow_mut(|words| {
+        words.clear();
+        [action, actor, kind, id, name].into_iter().for_each(|text| words.add(text));
+        tags.into_iter().for_each(|text| words.add(text));
+        [details, new_value, old_value].into_iter().for_each(|text| words.add_json(text));
+        text::array(words.iter())
+    })
 }

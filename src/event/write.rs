@@ -110,7 +110,7 @@ const COLUMNS: &str =
     result, ip, user_agent, session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags";
 
 fn insert(log: &Rel, event: Event) -> Result<Uuid, Error> {
-    let id = Uuid::from_bytes(event.id.unwrap_or_else(ids::fresh));
+    let id = Uuid::from_bytes(event.id.map_or_else(ids::fresh, Ok)?);
     // Said here, since a partitioned log wants it before any trigger fills it in.
     let at = TimestampWithTimeZone::try_from(event.occurred_at.unwrap_or_else(context::clock)).ok();
     let args: [DatumWithOid<'_>; 21] = [

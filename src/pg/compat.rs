@@ -221,6 +221,30 @@ pub fn oids(list: *mut pg_sys::List) -> Vec<pg_sys::Oid> {
     }
 }
 
+/// The nodes in a PostgreSQL List.
+///
+/// # Safety
+/// A list of nodes, or null.
+pub unsafe fn nodes(list: *mut pg_sys::List) -> Vec<*mut pg_sys::Node> {
+    if list.is_null() {
+        return Vec::new();
+    }
+    // SAFETY: the caller's promise; length elements are there.
+    unsafe {
+        let count = usize::try_from((*list).length).unwrap_or(0);
+        (0..count).map(|i| (*(*list).elements.add(i)).ptr_value.cast()).collect()
+    }
+}
+
+/// Has the table CHECK constraints?
+pub fn has_checks(rel: &super::relation::Rel) -> bool {
+    // SAFETY: an open relation has a descriptor; its constraints are null where there are none.
+    unsafe {
+        let constraints = (*(*rel.raw()).rd_att).constr;
+        !constraints.is_null() && (*constraints).num_check > 0
+    }
+}
+
 /// The next Datum of a finished datum sort, a palloc'd copy, or None at its end.
 ///
 /// # Safety

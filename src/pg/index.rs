@@ -27,23 +27,35 @@ pub struct Found {
     pub speculative: bool,
 }
 
-/// A table's chain index, open for probing.
+/// A table's chain index, which is opened by the first probe.
 pub struct ChainIndex<'a> {
     table: &'a Rel,
-    index: pg_sys::Relation,
+    index: pg_sys::Oid,
     columns: NotaryColumns,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Copy)]
+struct Open {
+    index: pg_sys::Relation,
     slot: *mut pg_sys::TupleTableSlot,
 }
 
 impl<'a> ChainIndex<'a> {
-    /// Opens the index. The executor holds a lock on it already when a BEFORE INSERT trigger runs.
-    pub fn open(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
-        // SAFETY: an index of the table; the slot fits the table. Both belong to the resource owner until Drop.
-        unsafe {
-            let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-            let slot = pg_sys::table_slot_create(table.raw(), core::ptr::null_mut());
-            Self { table, index, columns, slot }
-        }
+    /// For an index of the table.
+    pub fn new(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
+        Self { table, index, columns, open: None }
+    }
+
+    /// Opens it, unless it is. The executor holds a lock on it already when a BEFORE INSERT trigger runs.
+    fn open(&mut self) -> Open {
+        *self.open.get_or_insert_with(|| {
+            // SAFETY: an index of the table; the slot fits the table. Both belong to the resource owner until Drop.
+            unsafe {
+                let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+                Open { index, slot: pg_sys::table_slot_create(self.table.raw(), core::ptr::null_mut()) }
+            }
+        })
     }
 
     /// The entry (chain, seq), if it is visible.
@@ -80,11 +92,12 @@ impl<'a> ChainIndex<'a> {
         direction: pg_sys::ScanDirection::Type,
         limit: Option<u32>,
     ) -> Last {
+        let Open { index, slot } = self.open();
         // SAFETY: table and index are open, SnapshotSelf is static, the slot is the table's; the scan ends in this
         // function, so that its pin on the index leaf is gone before the row is inserted.
         unsafe {
             let count = i32::try_from(keys.len()).unwrap_or(0);
-            let scan = compat::index_beginscan(self.table.raw(), self.index, snapshot::own_and_committed(), count);
+            let scan = compat::index_beginscan(self.table.raw(), index, snapshot::own_and_committed(), count);
             pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, core::ptr::null_mut(), 0);
             let mut dead = 0;
             let result = loop {
@@ -92,8 +105,8 @@ impl<'a> ChainIndex<'a> {
                     break Last::None;
                 }
                 pgrx::check_for_interrupts!();
-                if pg_sys::index_fetch_heap(scan, self.slot) {
-                    break Last::Entry(self.read_slot());
+                if pg_sys::index_fetch_heap(scan, slot) {
+                    break Last::Entry(self.read(slot));
                 }
                 dead += 1;
                 if limit.is_some_and(|limit| dead >= limit) {
@@ -101,18 +114,18 @@ impl<'a> ChainIndex<'a> {
                 }
             };
             pg_sys::index_endscan(scan);
-            pg_sys::ExecClearTuple(self.slot);
+            pg_sys::ExecClearTuple(slot);
             result
         }
     }
 
     /// # Safety
     /// The slot holds a row of the table.
-    unsafe fn read_slot(&mut self) -> Found {
+    unsafe fn read(&self, raw: *mut pg_sys::TupleTableSlot) -> Found {
         // SAFETY: the slot holds a buffer tuple of a heap table (other access methods are refused at protection).
         unsafe {
-            pg_sys::slot_getallattrs(self.slot);
-            let slot = &*self.slot;
+            pg_sys::slot_getallattrs(raw);
+            let slot = &*raw;
             let is_null = |i: usize| *slot.tts_isnull.add(i);
             let chain =
                 if is_null(self.columns.chain) { 0 } else { (*slot.tts_values.add(self.columns.chain)).value() as i32 };
@@ -123,7 +136,7 @@ impl<'a> ChainIndex<'a> {
             };
             let (prev, hash) = (bytes(self.columns.prev), bytes(self.columns.hash));
             let time = (!is_null(self.columns.time)).then(|| (*slot.tts_values.add(self.columns.time)).value() as i64);
-            let tuple = (*self.slot.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tuple;
+            let tuple = (*raw.cast::<pg_sys::BufferHeapTupleTableSlot>()).base.tuple;
             let speculative = (*(*tuple).t_data).t_ctid.ip_posid == pg_sys::SpecTokenOffsetNumber as u16;
             Found { chain, seq, time, prev, hash, speculative }
         }
@@ -149,11 +162,11 @@ impl Last {
 
 impl Drop for ChainIndex<'_> {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if let (Some(Open { index, slot }), false) = (self.open, std::thread::panicking()) {
             // SAFETY: opened in open(); the lock stays to the end of the transaction.
             unsafe {
-                pg_sys::ExecDropSingleTupleTableSlot(self.slot);
-                pg_sys::index_close(self.index, pg_sys::NoLock as pg_sys::LOCKMODE);
+                pg_sys::ExecDropSingleTupleTableSlot(slot);
+                pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
             }
         }
     }
@@ -205,17 +218,16 @@ pub const CHAIN_CLASSES: [pg_sys::Oid; 2] = [pg_sys::INT4_BTREE_OPS_OID, pg_sys:
 
 /// The numbers of the columns of a table's primary key, in its order; empty without one.
 pub fn primary_key(table: &Rel) -> Vec<i16> {
-    // SAFETY: an open relation; reading its list of indexes sets rd_pkindex.
-    let index = unsafe {
-        pg_sys::RelationGetIndexList(table.raw());
-        (*table.raw()).rd_pkindex
-    };
+    // Not rd_pkindex, which leaves out a key that is deferrable.
     let columns = |row: &catalog_scan::Row| {
-        let mut numbers = row.numbers("indkey");
-        numbers.truncate(usize::try_from(row.number("indnkeyatts")).unwrap_or(0));
-        numbers
+        row.is("indisprimary").then(|| {
+            let mut numbers = row.numbers("indkey");
+            numbers.truncate(usize::try_from(row.number("indnkeyatts")).unwrap_or(0));
+            numbers
+        })
     };
-    catalog_scan::row(&catalog_scan::INDEX, index, catalog_scan::View::After, columns).unwrap_or_default()
+    let key = |index| catalog_scan::row(&catalog_scan::INDEX, index, catalog_scan::View::After, columns).flatten();
+    table.indexes().into_iter().find_map(key).unwrap_or_default()
 }
 
 /// The valid, live, immediate unique btree index over exactly (notary_chain, notary_seq), whatever its name and OID: a

@@ -3,12 +3,15 @@
 
 use super::compat;
 use super::relation::Rel;
+use super::trigger::Values;
 use pgrx::pg_sys;
 
 /// Inserts a row into a table that is open with RowExclusiveLock; a partitioned one passes it on.
 ///
-/// `values` and `nulls` are as many as the table has attributes, and hold values of their types. False: a trigger left it out.
-pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) -> bool {
+/// The values are as many as the table has attributes, and of their types; those that are NULL get their defaults. False: a
+/// trigger left it out.
+pub fn insert(rel: &Rel, row: &Values) -> bool {
+    let (values, nulls) = (row.all(), row.nulls());
     // SAFETY: the executor's own sequence for rows that come from no plan (see apply_handle_insert in PostgreSQL's worker.c).
     // Everything is allocated in the state that is freed at the end; on error PostgreSQL frees it with the transaction.
     unsafe {
@@ -25,6 +28,7 @@ pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) -> bool {
         let width = usize::try_from((*(*raw).rd_att).natts).unwrap_or(0).min(values.len()).min(nulls.len());
         core::ptr::copy_nonoverlapping(values.as_ptr(), (*slot).tts_values, width);
         core::ptr::copy_nonoverlapping(nulls.as_ptr(), (*slot).tts_isnull, width);
+        fill_in_defaults(estate, raw, slot);
         pg_sys::ExecStoreVirtualTuple(slot);
 
         let stored = if rel.is_partitioned() {
@@ -41,6 +45,34 @@ pub fn insert(rel: &Rel, values: &[pg_sys::Datum], nulls: &[bool]) -> bool {
         pg_sys::MemoryContextSwitchTo(outer);
         pg_sys::FreeExecutorState(estate);
         stored
+    }
+}
+
+/// As an INSERT does that leaves these columns out.
+unsafe fn fill_in_defaults(estate: *mut pg_sys::EState, rel: pg_sys::Relation, slot: *mut pg_sys::TupleTableSlot) {
+    // SAFETY: a slot of the relation's width; the expressions are made ready and evaluated in the state that is freed later.
+    unsafe {
+        let desc = (*rel).rd_att;
+        for index in 0..usize::try_from((*desc).natts).unwrap_or(0) {
+            let attribute = compat::attribute(desc, index);
+            let is_filled = !*(*slot).tts_isnull.add(index);
+            if is_filled || attribute.attisdropped || attribute.attgenerated != 0 {
+                continue;
+            }
+            let default = pg_sys::build_column_default(rel, attribute.attnum.into());
+            if !default.is_null() {
+                let ready = pg_sys::ExecPrepareExpr(default.cast(), estate);
+                let context = match (*estate).es_per_tuple_exprcontext {
+                    made if made.is_null() => pg_sys::MakePerTupleExprContext(estate),
+                    made => made,
+                };
+                let evaluate = (*ready).evalfunc;
+                if let Some(evaluate) = evaluate {
+                    let (value, is_null) = ((*slot).tts_values.add(index), (*slot).tts_isnull.add(index));
+                    *value = evaluate(ready, context, is_null);
+                }
+            }
+        }
     }
 }
 

@@ -26,6 +26,8 @@ pub fn writer(type_oid: pg_sys::Oid) -> JsonWriter {
     match base {
         pg_sys::JSONOID => JsonWriter::Json,
         pg_sys::NUMERICOID | pg_sys::FLOAT4OID | pg_sys::FLOAT8OID => JsonWriter::Number(output(base)),
+        // Whoever made the type may have made a cast to json, too, and may change it at any time.
+        _ if types::is_range(base) => JsonWriter::Line(types::by_output(base)),
         _ => match types::writer(base) {
             // SAFETY: syscache look-ups, InvalidOid where nothing is found.
             Some(writer) if unsafe { pg_sys::get_element_type(base) } == pg_sys::InvalidOid => JsonWriter::Line(writer),

@@ -6,6 +6,7 @@ use super::validate::Shape;
 use crate::error::Error;
 use notary_core::line;
 use pgrx::pg_sys;
+use std::ops::Range;
 
 /// The five columns that protection adds, in the order of docs/format.md section 4.
 pub const NOTARY_COLUMNS: [(&str, &str); 5] = [
@@ -62,6 +63,8 @@ struct Member {
     writer: Writer,
     /// What to look at before the value is believed; None: nothing, it was made just now.
     shape: Option<Shape>,
+    /// Where its value stands in the line that was written last; empty for NULL.
+    span: Range<usize>,
 }
 
 impl Member {
@@ -107,16 +110,17 @@ impl RowWriter {
             let mut key = Vec::with_capacity(column.name.len() + 3);
             line::write_key(&mut key, &column.name);
             let (index, shape) = (usize::try_from(column.number - 1).unwrap_or(0), shape(column.type_oid));
-            members.push(Member { index, key, writer, shape });
+            members.push(Member { index, key, writer, shape, span: 0..0 });
         }
         let pinned = members.iter().any(|m| m.writer.needs_pins());
         Ok(Self { members, pinned, toast: rel.toast() })
     }
 
     /// Appends the members of `row` for a row that is being inserted into the table this was made for.
-    pub fn write_insert(&mut self, out: &mut Vec<u8>, row: &super::trigger::Insert) -> Result<(), Error> {
-        // SAFETY: the row was taken apart by the table's own descriptor; the writer is made anew whenever that changes.
-        unsafe { self.write(out, row.values(), row.nulls()) }
+    pub fn write_insert(&mut self, out: &mut Vec<u8>, row: &super::trigger::Values) -> Result<(), Error> {
+        // SAFETY: the row was taken apart by the table's own descriptor, or put together by it; the writer is made anew
+        // whenever that changes.
+        unsafe { self.write(out, row.all(), row.nulls()) }
     }
 
     /// Appends the members of `row` for a row of the table this was made for that is being copied.
@@ -131,6 +135,11 @@ impl RowWriter {
         unsafe { self.write(out, values, nulls) }
     }
 
+    /// Where the value of the attribute with this index stands in the line that was written last; empty for NULL.
+    pub fn span(&self, index: usize) -> Range<usize> {
+        self.members.iter().find(|member| member.index == index).map_or(0..0, |member| member.span.clone())
+    }
+
     /// Appends the members of `row`, without its braces. Raises or returns an error when a value cannot be read or the
     /// line passes the limit.
     ///
@@ -142,12 +151,14 @@ impl RowWriter {
         for member in &mut self.members {
             // A row may be narrower than the table only through a bug of ours; such a column reads as NULL.
             if nulls.get(member.index).copied().unwrap_or(true) {
+                member.span = 0..0;
                 continue;
             }
             if !std::mem::take(&mut first) {
                 out.push(b',');
             }
             out.extend_from_slice(&member.key);
+            let start = out.len();
             let stored = values[member.index];
             // SAFETY: not null, of the column's type by the caller's promise; what check() returns is the same value,
             // or a palloc'd copy that nothing else points at.
@@ -161,6 +172,7 @@ impl RowWriter {
                     pg_sys::pfree(value.cast_mut_ptr());
                 }
             }
+            member.span = start..out.len();
             if out.len() > line::MAX_LINE {
                 return Err(Error::LineTooLong);
             }

@@ -3,17 +3,76 @@
 use super::relation::Rel;
 use pgrx::pg_sys;
 
-/// One call of a BEFORE INSERT row trigger.
-pub struct Insert {
-    data: *mut pg_sys::TriggerData,
-    flinfo: *mut pg_sys::FmgrInfo,
+/// A row's values, as many as its table has attributes.
+#[derive(Default)]
+pub struct Values {
     values: Vec<pg_sys::Datum>,
     nulls: Vec<bool>,
 }
 
+impl Values {
+    /// All of them NULL.
+    pub fn clear(&mut self, width: usize) {
+        self.values.clear();
+        self.values.resize(width, pg_sys::Datum::from(0));
+        self.nulls.clear();
+        self.nulls.resize(width, true);
+    }
+
+    /// The values; those that are NULL hold nothing.
+    pub fn all(&self) -> &[pg_sys::Datum] {
+        &self.values
+    }
+
+    /// Which values are NULL.
+    pub fn nulls(&self) -> &[bool] {
+        &self.nulls
+    }
+
+    /// Replaces a value.
+    pub fn set(&mut self, index: usize, value: pg_sys::Datum) {
+        self.values[index] = value;
+        self.nulls[index] = false;
+    }
+
+    /// Replaces a value; None for NULL.
+    pub fn put(&mut self, index: usize, value: Option<pg_sys::Datum>) {
+        self.values[index] = value.unwrap_or(pg_sys::Datum::from(0));
+        self.nulls[index] = value.is_none();
+    }
+
+    /// Replaces a value by a bytea of 32 bytes, allocated in the current memory context.
+    pub fn set_bytes(&mut self, index: usize, bytes: &[u8; 32]) {
+        self.set(index, bytea32(bytes));
+    }
+
+    /// The value of a text column.
+    pub fn text(&self, index: usize) -> Option<String> {
+        // SAFETY: the caller looked up that the column is text; NULL is None.
+        unsafe { pgrx::FromDatum::from_datum(self.values[index], self.nulls[index]) }
+    }
+
+    /// The tuple of these values, in the current memory context.
+    ///
+    /// # Safety
+    /// The values are of the descriptor's types.
+    pub unsafe fn form(&mut self, desc: pg_sys::TupleDesc) -> pg_sys::HeapTuple {
+        // SAFETY: the caller's promise; there are as many as the descriptor has attributes.
+        unsafe { pg_sys::heap_form_tuple(desc, self.values.as_mut_ptr(), self.nulls.as_mut_ptr()) }
+    }
+}
+
+/// One call of a BEFORE INSERT row trigger.
+pub struct Insert {
+    data: *mut pg_sys::TriggerData,
+    flinfo: *mut pg_sys::FmgrInfo,
+    /// The row.
+    pub row: Values,
+}
+
 impl Insert {
     /// Reads the call; None when the function was not called as a BEFORE INSERT row trigger.
-    pub fn new(fcinfo: pg_sys::FunctionCallInfo, mut values: Vec<pg_sys::Datum>, mut nulls: Vec<bool>) -> Option<Self> {
+    pub fn new(fcinfo: pg_sys::FunctionCallInfo, mut row: Values) -> Option<Self> {
         // SAFETY: PostgreSQL passes a valid fcinfo; context is checked to be TriggerData before it is read as such.
         unsafe {
             let context = (*fcinfo).context;
@@ -27,13 +86,9 @@ impl Insert {
                 return None;
             }
             let desc = (*(*data).tg_relation).rd_att;
-            let width = usize::try_from((*desc).natts).unwrap_or(0);
-            values.clear();
-            values.resize(width, pg_sys::Datum::from(0));
-            nulls.clear();
-            nulls.resize(width, true);
-            pg_sys::heap_deform_tuple((*data).tg_trigtuple, desc, values.as_mut_ptr(), nulls.as_mut_ptr());
-            Some(Self { data, flinfo: (*fcinfo).flinfo, values, nulls })
+            row.clear(usize::try_from((*desc).natts).unwrap_or(0));
+            pg_sys::heap_deform_tuple((*data).tg_trigtuple, desc, row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
+            Some(Self { data, flinfo: (*fcinfo).flinfo, row })
         }
     }
 
@@ -67,59 +122,22 @@ impl Insert {
         unsafe { super::context::Statement::watch((*self.flinfo).fn_mcxt) }
     }
 
-    /// The row's values; those that are NULL hold nothing.
-    pub fn values(&self) -> &[pg_sys::Datum] {
-        &self.values
-    }
-
-    /// Which values are NULL.
-    pub fn nulls(&self) -> &[bool] {
-        &self.nulls
-    }
-
-    /// Replaces a value.
-    pub fn set(&mut self, index: usize, value: pg_sys::Datum) {
-        self.values[index] = value;
-        self.nulls[index] = false;
-    }
-
-    /// The value of a text column.
-    pub fn text(&self, index: usize) -> Option<String> {
-        // SAFETY: the caller looked up that the column is text; NULL is None.
-        unsafe { pgrx::FromDatum::from_datum(self.values[index], self.nulls[index]) }
-    }
-
-    /// Replaces a value; None for NULL.
-    pub fn put(&mut self, index: usize, value: Option<pg_sys::Datum>) {
-        self.values[index] = value.unwrap_or(pg_sys::Datum::from(0));
-        self.nulls[index] = value.is_none();
-    }
-
-    /// Replaces a value by a bytea of 32 bytes, allocated in the trigger's own memory context.
-    pub fn set_bytes(&mut self, index: usize, bytes: &[u8; 32]) {
-        self.set(index, bytea32(bytes));
-    }
-
-    /// The row as it came, for PostgreSQL to go on with; and the two buffers for the next call.
-    pub fn unchanged(self) -> (pg_sys::Datum, Vec<pg_sys::Datum>, Vec<bool>) {
+    /// The row as it came, for PostgreSQL to go on with; and the buffer for the next call.
+    pub fn unchanged(self) -> (pg_sys::Datum, Values) {
         // SAFETY: the trigger's own tuple.
-        (pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple }), self.values, self.nulls)
+        (pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple }), self.row)
     }
 
-    /// The row with the values set, for PostgreSQL to go on with; and the two buffers for the next call.
-    pub fn changed(mut self) -> (pg_sys::Datum, Vec<pg_sys::Datum>, Vec<bool>) {
+    /// The row with the values set, for PostgreSQL to go on with; and the buffer for the next call.
+    pub fn changed(mut self) -> (pg_sys::Datum, Values) {
         // SAFETY: values and nulls have the descriptor's width and hold values of its types.
         let tuple = unsafe {
             let old = (*self.data).tg_trigtuple;
-            let new = pg_sys::heap_form_tuple(
-                (*(*self.data).tg_relation).rd_att,
-                self.values.as_mut_ptr(),
-                self.nulls.as_mut_ptr(),
-            );
+            let new = self.row.form((*(*self.data).tg_relation).rd_att);
             (*new).t_tableOid = (*old).t_tableOid;
             new
         };
-        (pg_sys::Datum::from(tuple), self.values, self.nulls)
+        (pg_sys::Datum::from(tuple), self.row)
     }
 }
 

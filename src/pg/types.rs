@@ -205,10 +205,45 @@ pub fn is_temporary(type_oid: pg_sys::Oid, collation: pg_sys::Oid) -> bool {
     })
 }
 
+/// Is it a range or multirange type?
+pub fn is_range(oid: pg_sys::Oid) -> bool {
+    // SAFETY: a syscache look-up, 0 for a type that does not exist.
+    let kind = (unsafe { pg_sys::get_typtype(oid) }) as u8;
+    kind == pg_sys::TYPTYPE_RANGE || kind == pg_sys::TYPTYPE_MULTIRANGE
+}
+
 /// Is it an enum type?
 pub fn is_enum(oid: pg_sys::Oid) -> bool {
     // SAFETY: a syscache look-up, 0 for a type that does not exist.
     (unsafe { pg_sys::get_typtype(oid) }) as u8 == pg_sys::TYPTYPE_ENUM
+}
+
+/// The writer by a type's output function, whoever owns it; under the pinned settings.
+pub fn by_output(base: pg_sys::Oid) -> Writer {
+    output(base, true)
+}
+
+/// Is the text of such values one that depends on where objects are found, or on the locale of money; or may it be, for all
+/// that is known of a row's columns?
+pub fn depends_on_path(type_oid: pg_sys::Oid) -> bool {
+    parts(type_oid).into_iter().any(|part| {
+        // SAFETY: a syscache look-up, 0 for a type that does not exist.
+        let is_row = (unsafe { pg_sys::get_typtype(part) }) as u8 == pg_sys::TYPTYPE_COMPOSITE;
+        is_row
+            || matches!(
+                part,
+                pg_sys::REGCLASSOID
+                    | pg_sys::REGPROCOID
+                    | pg_sys::REGPROCEDUREOID
+                    | pg_sys::REGOPEROID
+                    | pg_sys::REGOPERATOROID
+                    | pg_sys::REGTYPEOID
+                    | pg_sys::REGCOLLATIONOID
+                    | pg_sys::REGCONFIGOID
+                    | pg_sys::REGDICTIONARYOID
+                    | pg_sys::MONEYOID
+            )
+    })
 }
 
 /// The built-in ranges and multiranges; a user's own range over int4 may have a canonical function of any kind, but its

@@ -372,11 +372,7 @@ fn qualified(relid: pg_sys::Oid) -> String {
 
 /// A new log's uuid.
 pub fn new_log() -> Result<LogId, Error> {
-    let mut bytes = context::random_bytes().ok_or_else(|| Error::Installation {
-        message: "the server has no random bytes".into(),
-        detail: "A log's uuid is made of random bytes.".into(),
-        hint: "Check the server's source of randomness.".into(),
-    })?;
+    let mut bytes: [u8; 16] = context::random_bytes("A log's uuid is made of random bytes.")?;
     // A version 4 uuid (RFC 9562).
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;

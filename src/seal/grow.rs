@@ -175,7 +175,7 @@ fn heads_of(table: pg_sys::Oid, segments: &Segments, heads: &mut BTreeMap<(u32, 
     let (columns, index) =
         index.ok_or_else(|| format!("the unique index of {name} over (notary_chain, notary_seq) is missing"))?;
     let headers = segments.headers_of(&rel)?;
-    let mut chains = ChainIndex::open(&rel, index, columns);
+    let mut chains = ChainIndex::new(&rel, index, columns);
     let mut before = i32::MIN;
     while let Some(chain) = chains.next_chain(before) {
         context::check_for_interrupts();

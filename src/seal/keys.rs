@@ -173,17 +173,7 @@ fn make_file() -> Result<Secret, Error> {
                Best outside of the data directory, so that it is in no backup of it."
             .into(),
     })?;
-    let no_random = || Error::Installation {
-        message: "the server has no random bytes".into(),
-        detail: "A secret is made of random bytes.".into(),
-        hint: "Check the server's source of randomness.".into(),
-    };
-    let mut bytes = zeroize::Zeroizing::new([0_u8; 32]);
-    for half in bytes.chunks_exact_mut(16) {
-        let random = zeroize::Zeroizing::new(context::random_bytes().ok_or_else(no_random)?);
-        half.copy_from_slice(&random[..]);
-    }
-    let secret = Secret::new(bytes);
+    let secret = Secret::new(zeroize::Zeroizing::new(context::random_bytes("A secret is made of random bytes.")?));
     let written = File::options().write(true).create_new(true).mode(0o600).open(&path).and_then(|mut file| {
         file.write_all(secret.text().as_bytes())?;
         file.sync_all()?;

@@ -143,7 +143,7 @@ fn starts_a_chain(rel: &Rel, header: &Header) -> bool {
     let Some(index) = chain_index::chain_index(rel, &at) else {
         return false;
     };
-    let mut chains = chain_index::ChainIndex::open(rel, index, at);
+    let mut chains = chain_index::ChainIndex::new(rel, index, at);
     (header.first_chain..header.first_chain.saturating_add(64))
         .filter_map(|chain| chains.first_prev(i32::try_from(chain).ok()?))
         .any(|prev| prev == header.hash())

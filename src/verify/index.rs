@@ -6,6 +6,7 @@
 //! elsewhere keeps queries from seeing rows.
 
 use super::rows::{At, Subject};
+use crate::error::Error;
 use crate::pg::heap::{Layout, Reader, Tid};
 use crate::pg::index_scan::{self, IndexEntry};
 use crate::pg::{context, rewrite, subxact};
@@ -20,9 +21,9 @@ use std::panic::AssertUnwindSafe;
 pub struct Key([u8; 16]);
 
 impl Key {
-    /// A fresh one; None when the server has no random bytes.
-    pub fn new() -> Option<Self> {
-        context::random_bytes().map(Self)
+    /// A fresh one.
+    pub fn new() -> Result<Self, Error> {
+        context::random_bytes("A check compares sums under a key of its own.").map(Self)
     }
 
     fn term(&self, chain: Option<i32>, seq: Option<i64>, root: Tid) -> u128 {

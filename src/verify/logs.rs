@@ -126,7 +126,7 @@ fn ends(rel: &Rel, headers: &[Header]) -> Ends {
         return ends;
     };
     let first = headers.first().map_or(1, |h| h.first_chain);
-    let mut chains = ChainIndex::open(rel, oid, columns);
+    let mut chains = ChainIndex::new(rel, oid, columns);
     // From one chain that is there to the next: numbers may have gaps, and somebody may have written any.
     let mut before = i32::try_from(first).unwrap_or(1).saturating_sub(1);
     while let Some(chain) = chains.next_chain(before) {

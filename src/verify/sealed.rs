@@ -323,7 +323,7 @@ impl Comparison<'_> {
         let rel = Rel::try_open(self.segments.table_of(segment)?, pg_sys::AccessShareLock)?;
         let columns = NotaryColumns::of(&rel)?;
         let index = chain_index(&rel, &columns)?;
-        Some(work(&mut ChainIndex::open(&rel, index, columns)))
+        Some(work(&mut ChainIndex::new(&rel, index, columns)))
     }
 
     /// Reads all sealed lines in their order, and says which are not those that were sealed.

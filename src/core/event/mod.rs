@@ -6,7 +6,7 @@
 //! ```
 //!
 //! `table` says which member goes to which column, `walk` does it, `value`, `when` and `spelling` read single values,
-//! `check` refuses what `jsonb` would.
+//! `check` refuses what `jsonb` would; `words` are what an event is found by.
 //!
 //! Invariants: nothing is dropped. What no column holds stands in `details`, at its path; numbers and JSON values keep
 //! their exact text; known members that are null are as if they were not there. Any text gives an event or an error,
@@ -19,12 +19,14 @@ mod table;
 mod value;
 mod walk;
 mod when;
+mod words;
 
 #[cfg(test)]
 mod tests;
 
 pub use error::{EventError, Kind, What};
 pub use when::parse_time;
+pub use words::Words;
 
 /// An event: what an application said, by column. What it did not say is `None`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

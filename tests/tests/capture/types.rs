@@ -287,3 +287,57 @@ fn a_long_value_that_stays_is_not_read() {
     // One value alone is 40 blocks long.
     assert!(read < 20, "{read} blocks of TOAST were read");
 }
+
+#[test]
+fn texts_of_objects_and_of_money_depend_on_no_setting() {
+    let db = scene("paths");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE SCHEMA s1; CREATE TABLE s1.tt (a int); CREATE TYPE pair AS (r regclass, n int);
+         CREATE TABLE t (id int PRIMARY KEY, r regclass, rs regtype[], m money, p pair, secret regclass);
+         SELECT notary.track('t', 'audit', pii => '{secret}')",
+    );
+    for path in ["public", "s1, public", "public, s1, pg_catalog"] {
+        run(
+            &mut client,
+            &format!(
+                "SET search_path = {path}; INSERT INTO public.t SELECT count(*), 's1.tt', '{{s1.tt,int4}}', 1.5, '(s1.tt,1)', 's1.tt' FROM public.t"
+            ),
+        );
+    }
+    let said = "SELECT DISTINCT (new_value - 'id')::text FROM public.audit WHERE action LIKE '%insert'";
+    let all = texts(&mut client, said);
+    assert_eq!(all.len(), 1, "{all:?}");
+    assert!(
+        all[0].contains(r#""p": {"n": 1, "r": "s1.tt"}, "r": "s1.tt""#)
+            && all[0].contains(r#""rs": ["s1.tt", "integer"]"#),
+        "{all:?}"
+    );
+}
+
+#[test]
+fn a_range_is_said_as_it_is_whatever_its_owner_casts_it_to() {
+    let db = scene("casts");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TYPE trange AS RANGE (subtype = text); CREATE TABLE t (id int PRIMARY KEY, r trange, rs trange[]);
+         SELECT notary.track('t', 'audit');
+         CREATE FUNCTION tr_json(trange) RETURNS json LANGUAGE sql AS $$SELECT '\"nothing\"'::json$$;
+         CREATE CAST (trange AS json) WITH FUNCTION tr_json(trange);
+         INSERT INTO t VALUES (1, '[a,b)'); UPDATE t SET r = '[x,y)'",
+    );
+    let said = "SELECT concat(old_value, ' > ', new_value) FROM audit WHERE action LIKE '%update'";
+    assert_eq!(texts(&mut client, said), [r#"{"r": "[a,b)"} > {"r": "[x,y)"}"#]);
+    // In an array the cast is called, as to_jsonb calls it. What it changes in the same table is recorded like all else.
+    run(
+        &mut client,
+        "CREATE OR REPLACE FUNCTION tr_json(trange) RETURNS json LANGUAGE plpgsql AS $$BEGIN
+             IF (SELECT count(*) FROM t) < 3 THEN INSERT INTO t SELECT count(*) + 10, NULL, ARRAY[$1] FROM t; END IF;
+             RETURN to_json(lower($1)); END$$;
+         UPDATE t SET rs = '{\"[c,d)\"}'",
+    );
+    let said = "SELECT coalesce(resource_id, '') || ' ' || new_value::text FROM audit WHERE new_value ? 'rs' AND new_value ->> 'rs' IS NOT NULL ORDER BY new_value::text";
+    assert_eq!(texts(&mut client, said).len(), 3);
+}

@@ -325,3 +325,88 @@ fn full_rows_and_excluded_columns() {
     );
     assert_eq!(events(&mut client).len(), 4);
 }
+
+#[test]
+fn a_deferrable_key_names_the_row() {
+    let db = scene("deferrable");
+    let (mut client, mut mark) = (db.client(), 0);
+    run(
+        &mut client,
+        "CREATE TABLE t (id int, n int, PRIMARY KEY (id) DEFERRABLE INITIALLY DEFERRED); SELECT notary.track('t', 'audit');
+         INSERT INTO t VALUES (1, 1), (2, 2); UPDATE t SET id = 3 - id",
+    );
+    assert_eq!(
+        since(&mut client, &mut mark),
+        [
+            r#"t.insert 1 > {"n": 1, "id": 1}"#,
+            r#"t.insert 2 > {"n": 2, "id": 2}"#,
+            r#"t.update 1 {"id": 1} > {"id": 2}"#,
+            r#"t.update 2 {"id": 2} > {"id": 1}"#,
+        ]
+    );
+}
+
+/// What makes the way into a log the long one, by the executor: see src/capture/event.rs.
+const LONG_WAYS: [&str; 6] = [
+    "CREATE TRIGGER a BEFORE INSERT ON long FOR EACH ROW EXECUTE FUNCTION nothing()",
+    "CREATE TRIGGER z AFTER INSERT ON long FOR EACH ROW EXECUTE FUNCTION nothing()",
+    "ALTER TABLE long ADD CHECK (action <> '') NOT VALID",
+    "CREATE INDEX ON long (lower(action))",
+    "CREATE INDEX ON long (db_user) WHERE txid > 0",
+    "ALTER TABLE long ADD COLUMN region text; ALTER TABLE long ALTER COLUMN region SET DEFAULT 'eu'",
+];
+
+const WORK: &str = "INSERT INTO t SELECT i, 'Word' || i, 'x' || i FROM generate_series(1, 20) AS i;
+    SAVEPOINT a; UPDATE t SET s = 'lost'; ROLLBACK TO a; UPDATE t SET s = E'two\\nlines ÄÖ' WHERE id < 5; DELETE FROM t WHERE id > 18; TRUNCATE t";
+
+#[test]
+fn the_short_way_and_the_long_one_leave_the_same() {
+    for way in LONG_WAYS {
+        let db = scene("short_and_long");
+        let mut client = db.client();
+        run(
+            &mut client,
+            "CREATE FUNCTION nothing() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RETURN NEW; END$$;
+             SELECT notary.create_log('short'); SELECT notary.create_log('long')",
+        );
+        run(&mut client, way);
+        for log in ["short", "long"] {
+            run(
+                &mut client,
+                &format!(
+                    "CREATE TABLE t (id int PRIMARY KEY, s text, email text); SELECT notary.track('t', '{log}', pii => '{{email}}');
+                     BEGIN; SELECT notary.set_context(actor => 'ann', ip => '192.0.2.1'); {WORK}; COMMIT;
+                     SELECT notary.untrack('t', 'done'); DROP TABLE t"
+                ),
+            );
+        }
+        let columns = "action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, result, ip, user_agent,
+            session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags, db_user, db_session_user,
+            application_name, client_addr, backend_pid, notary_chain, notary_seq";
+        let differ = format!(
+            "(SELECT {columns} FROM short EXCEPT ALL SELECT {columns} FROM long) UNION ALL (SELECT {columns} FROM long EXCEPT ALL SELECT {columns} FROM short)"
+        );
+        assert_eq!(texts(&mut client, &format!("SELECT count(*) FROM ({differ}) AS d")), ["0"], "{way}");
+        assert_eq!(texts(&mut client, "SELECT count(*) FROM short"), ["27"], "{way}");
+        if way.contains("region") {
+            assert_eq!(texts(&mut client, "SELECT DISTINCT region FROM long"), ["eu"], "defaults are filled in");
+        }
+        // What the indexes say is what is there.
+        run(&mut client, "CREATE EXTENSION IF NOT EXISTS amcheck; SET enable_seqscan = off");
+        for log in ["short", "long"] {
+            let check = format!(
+                "SELECT count(bt_index_check(i.indexrelid, true)) FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+                 JOIN pg_am AS m ON m.oid = c.relam AND amname = 'btree' WHERE indrelid = '{log}'::regclass"
+            );
+            run(&mut client, &check);
+            for (word, count) in
+                [("word7", "1"), ("lines", "4"), ("äö", "4"), ("truncate", "1"), ("nlines", "0"), ("ann", "27")]
+            {
+                let found = format!("SELECT count(*) FROM notary.search('{log}', text => '{word}', page_size => 1000)");
+                assert_eq!(texts(&mut client, &found), [count], "{log} {word}");
+            }
+        }
+        assert_found(&mut client, "short", &[]);
+        assert_found(&mut client, "long", &[]);
+    }
+}

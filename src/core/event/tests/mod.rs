@@ -5,6 +5,7 @@ mod properties;
 mod rest;
 mod shapes;
 mod times;
+mod words;
 
 use serde_json::{Value, json};
 
