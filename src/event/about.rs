@@ -7,6 +7,7 @@
 //! * It runs before the trigger that chains, so that what it sets is hashed; by its name, and nothing of anybody's runs
 //!   between the two.
 
+use super::limits::Limits;
 use super::{context, ids};
 use crate::error::{Error, OrRaise as _};
 use crate::gucs;
@@ -59,6 +60,7 @@ struct Columns {
     facts: [usize; FACTS.len()],
     filled: [usize; FILLED.len()],
     listed: [usize; LISTED.len()],
+    limits: Limits,
     /// Of a table that is protected.
     chain: Option<usize>,
 }
@@ -88,7 +90,8 @@ impl Columns {
         for (slot, column) in filled.iter_mut().zip(FILLED) {
             *slot = find(column)?;
         }
-        Ok(Self { facts, filled, listed, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
+        let limits = Limits::of(rel)?;
+        Ok(Self { facts, filled, listed, limits, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
     }
 }
 
@@ -115,6 +118,7 @@ fn fill(row: &mut Insert) -> Result<bool, Error> {
     }
     from_context(row, &columns)?;
     check_words(row, &columns)?;
+    columns.limits.check(row.values(), row.nulls()).map_err(|fault| fault.of(row.table().qualified()))?;
     let text = |text: String| text.into_datum();
     let facts = [
         text(backend::current_user_name()),
@@ -184,6 +188,9 @@ fn from_context(row: &mut Insert, columns: &Rc<Columns>) -> Result<(), Error> {
         (9, || "success".into_datum()),
         (10, || false.into_datum()),
     ];
+    if missing(row, 10) && columns.limits.names_pii(row.values(), row.nulls()) {
+        row.put(columns.filled[10], true.into_datum());
+    }
     for (index, make) in rest {
         if missing(row, index) {
             row.put(columns.filled[index], make());

@@ -43,6 +43,7 @@ pub mod snapshot;
 pub mod sort;
 pub mod spi;
 pub mod subxact;
+pub mod text;
 pub mod trigger;
 pub mod types;
 pub mod validate;

@@ -24,7 +24,7 @@ mod when;
 mod tests;
 
 pub use error::{EventError, Kind, What};
-pub use when::parse_time;
+pub use when::{TIMES, parse_time};
 
 /// An event: what an application said, by column. What it did not say is `None`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
