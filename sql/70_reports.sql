@@ -88,13 +88,38 @@ CREATE FUNCTION notary.ends_in(last text) RETURNS text
 AS $$ SELECT format('e.action ~ %L', '(^|[.])(' || $1 || ')$') $$;
 COMMENT ON FUNCTION notary.ends_in(text) IS 'Internal: the condition that the last part of an event''s action is one of these, with bars between them.';
 
-CREATE FUNCTION notary.fits(log regclass, pattern text) RETURNS text
-    LANGUAGE sql STABLE
+CREATE FUNCTION notary.distinct_sql(name text, col text, most integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('e.action = ANY (%L::text[])', ARRAY(SELECT DISTINCT action FROM notary.actions($1) AS action WHERE action ~ $2))
+    SELECT format('WITH RECURSIVE v (v) AS ((SELECT %2$I FROM %1$s WHERE %2$I IS NOT NULL ORDER BY %2$I LIMIT 1) '
+                  'UNION ALL SELECT (SELECT %2$I FROM %1$s WHERE %2$I > v.v ORDER BY %2$I LIMIT 1) FROM v WHERE v.v IS NOT NULL) '
+                  'SELECT ARRAY(SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s)', $1, $2, $3)
 $$;
-COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that the caller may read) that fit a regular expression, in words that an index answers.';
+COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column, by a look into its index for each.';
+
+CREATE FUNCTION notary.fits(log regclass, pattern text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most  constant integer := 10000;
+    one   regclass;
+    there text[];
+    fit   text[] := '{}';
+BEGIN
+    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
+        EXECUTE notary.distinct_sql(notary.event_log_name(one), 'action', most) INTO there;
+        -- With ids in its actions, say: looking at each event is less then.
+        IF cardinality(there) = most THEN
+            RETURN format('e.action ~ %L', pattern);
+        END IF;
+        fit := fit || ARRAY(SELECT a FROM unnest(there) AS a WHERE a ~ pattern);
+    END LOOP;
+    RETURN format('e.action = ANY (%L::text[])', fit);
+END
+$$;
+COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that the caller may read) that fit a regular expression, in words that an index answers where there are not very many.';
 
 CREATE FUNCTION notary.member(details jsonb, as_number boolean, VARIADIC names text[]) RETURNS text
     LANGUAGE sql IMMUTABLE
@@ -371,10 +396,10 @@ CREATE FUNCTION notary.kind(resource_type text, log regclass) RETURNS text
     SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-    one   regclass;
-    name  text;
-    there boolean;
-    next  text;
+    one     regclass;
+    name    text;
+    there   boolean;
+    kinds   text[];
     like_it text[] := '{}';
 BEGIN
     IF resource_type IS NULL THEN
@@ -386,24 +411,19 @@ BEGIN
         IF there THEN
             RETURN resource_type;
         END IF;
-        EXECUTE format('SELECT resource_type FROM %s WHERE resource_type IS NOT NULL ORDER BY resource_type LIMIT 1', name) INTO next;
-        WHILE next IS NOT NULL LOOP
-            -- customers, Customers or shop.customers, where it is public.customers.
-            IF replace(lower(substring(next FROM '[^.]*$')), '"', '') = replace(lower(substring(resource_type FROM '[^.]*$')), '"', '')
-                    AND NOT next = ANY (like_it) THEN
-                like_it := like_it || next;
-            END IF;
-            EXECUTE format('SELECT resource_type FROM %s WHERE resource_type > %L ORDER BY resource_type LIMIT 1', name, next) INTO next;
-        END LOOP;
+        EXECUTE notary.distinct_sql(name, 'resource_type', 1000) INTO kinds;
+        -- customers, Customers or shop.customers, where it is public.customers.
+        like_it := like_it || ARRAY(SELECT k FROM unnest(kinds) AS k
+                                    WHERE lower(substring(k FROM '[^.]*$')) = lower(substring(resource_type FROM '[^.]*$')));
     END LOOP;
     RAISE NOTICE USING MESSAGE = format('no event is about a resource of type %L', resource_type),
         DETAIL = CASE like_it WHEN '{}' THEN 'None that you may see has this resource_type.'
-                      ELSE format('There are events about %s.', (SELECT string_agg(k, ', ' ORDER BY k) FROM unnest(like_it) AS k)) END,
+                      ELSE format('There are events about %s.', (SELECT string_agg(DISTINCT k, ', ' ORDER BY k) FROM unnest(like_it) AS k)) END,
         HINT = 'A captured change is about its table, with the schema: public.customers.';
     RETURN resource_type;
 END
 $$;
-COMMENT ON FUNCTION notary.kind(text, regclass) IS 'Internal: a resource_type, with a NOTICE where the log (NULL: any that the caller may read) has no event about it: which there are that look like it, by a look into the index for each.';
+COMMENT ON FUNCTION notary.kind(text, regclass) IS 'Internal: a resource_type, with a NOTICE where the log (NULL: any that the caller may read) has no event about it: which there are that look like it, among the first thousand.';
 
 CREATE FUNCTION notary.resource_history(resource_type text DEFAULT NULL, resource_id text DEFAULT NULL,
                                         log regclass DEFAULT NULL, since timestamptz DEFAULT NULL,

@@ -102,6 +102,14 @@ fn pii_access_says_who_touched_what_and_from_where() {
     assert_eq!(texts(&mut client, "SELECT action FROM one WHERE actor = 'said' AND pii"), ["shown"]);
     run(&mut client, "SELECT notary.create_log('three'); INSERT INTO three (action, actor) VALUES ('a.pii.b', 'said')");
     assert_eq!(texts(&mut client, "SELECT log FROM notary.pii_access('three')"), ["three"]);
+    // Also where there are more actions than a report cares to look up.
+    run(
+        &mut client,
+        "INSERT INTO three (action, actor) SELECT 'request.' || i, 'many' FROM generate_series(1, 10000) AS i; ANALYZE three;
+         INSERT INTO three (action, actor) VALUES ('zebra.pii.feed', 'said'), ('zebra.export', 'said')",
+    );
+    assert_eq!(texts(&mut client, "SELECT sum(events) FROM notary.pii_access('three')"), ["2"]);
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM notary.data_exports('three')"), ["1"]);
     // All access of admins in the first quarter is one call.
     let quarter = "SELECT sum(events) FROM notary.pii_access(since => '2026-01-01', until => '2026-04-01', actor_role => 'admin')";
     let model = format!(
