@@ -122,25 +122,30 @@ $$;
 COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that the caller may read) that fit a regular expression, in words that an index answers where there are not very many.';
 
 CREATE FUNCTION notary.member(details jsonb, as_number boolean, VARIADIC names text[]) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE plpgsql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT m.value #>> '{}'
-    FROM (VALUES (1, $1), (2, $1 -> 'event_data'), (3, $1 -> 'eventData'), (4, $1 -> 'data')) AS o (place, object)
-    CROSS JOIN unnest($3) WITH ORDINALITY AS n (name, rank)
-    -- model_version, then modelVersion; of a name with a dot a member of a member.
-    CROSS JOIN (VALUES (1), (2)) AS s (spelling)
-    CROSS JOIN LATERAL (SELECT o.object #> string_to_array(CASE s.spelling WHEN 1 THEN n.name ELSE
-        (SELECT string_agg(CASE w.i WHEN 1 THEN w.word ELSE initcap(w.word) END, '' ORDER BY w.i)
-         FROM string_to_table(n.name, '_') WITH ORDINALITY AS w (word, i)) END, '.')) AS m (value)
-    WHERE CASE jsonb_typeof(m.value)
-              WHEN 'number' THEN true
-              -- No more digits than any such number has, so that none is too much for the cast.
-              WHEN 'string' THEN NOT $2 OR m.value #>> '{}' ~ '^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$'
-              ELSE false END
-    ORDER BY o.place, n.rank, s.spelling LIMIT 1
+DECLARE
+    object jsonb;
+    name   text;
+    value  jsonb;
+BEGIN
+    FOREACH object IN ARRAY ARRAY[details, details -> 'event_data', details -> 'eventData', details -> 'data'] LOOP
+        CONTINUE WHEN object IS NULL;
+        FOREACH name IN ARRAY names LOOP
+            value := CASE position('.' IN name) WHEN 0 THEN object -> name ELSE object #> string_to_array(name, '.') END;
+            CONTINUE WHEN value IS NULL;
+            IF jsonb_typeof(value) = 'number' OR jsonb_typeof(value) = 'string'
+                    -- No more digits than make a number, so that none is too much for the cast.
+                    AND (NOT as_number OR value #>> '{}' ~ '^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$') THEN
+                RETURN value #>> '{}';
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN NULL;
+END
 $$;
-COMMENT ON FUNCTION notary.member(jsonb, boolean, text[]) IS 'Internal: what an event''s details say under one of these names, in snake_case or camelCase: the first that is a string or a number (as_number: a number, also one in quotes), in details, else in its event_data, else in its data; a name with a dot is that of a member of a member.';
+COMMENT ON FUNCTION notary.member(jsonb, boolean, text[]) IS 'Internal: what an event''s details say under one of these names: the first that is a string or a number (as_number: a number, also one in quotes), in details, else in its event_data, else in its data; a name with a dot is that of a member of a member.';
 
 -- The reports.
 CREATE FUNCTION notary.pii_access(log regclass DEFAULT NULL, since timestamptz DEFAULT NULL,
@@ -307,7 +312,7 @@ CREATE FUNCTION notary.data_exports(log regclass DEFAULT NULL, since timestamptz
 AS $$
     SELECT * FROM notary.report(format($q$
             SELECT e.log, e.occurred_at, e.actor, e.actor_role, e.action::text, e.resource_type, e.resource_id, e.result,
-                   notary.member(e.details, true, 'records', 'record_count', 'rows', 'row_count')::numeric,
+                   notary.member(e.details, true, 'records', 'record_count', 'recordCount', 'rows', 'row_count', 'rowCount')::numeric,
                    e.pii, e.pii_fields, e.source, e.id
             FROM events AS e
             WHERE %s OR %s
@@ -345,7 +350,7 @@ AS $$
     SELECT * FROM notary.report(format($q$
             , overrides AS MATERIALIZED (
                 SELECT e.log, e.actor, e.occurred_at, e.id,
-                       coalesce(notary.member(e.details, false, 'inference_id', 'decision_id'), e.resource_id) AS decision
+                       coalesce(notary.member(e.details, false, 'inference_id', 'inferenceId', 'decision_id', 'decisionId'), e.resource_id) AS decision
                 FROM ever AS e WHERE %1$s AND %3$s),
             decisions AS MATERIALIZED (SELECT e.* FROM events AS e WHERE %1$s AND %2$s),
             -- A decision goes by its event's id, and by the one that the application gave it.
@@ -353,16 +358,18 @@ AS $$
                 SELECT DISTINCT ON (n.log, n.id) n.log, n.id, o.actor, o.occurred_at, count(*) OVER (PARTITION BY n.log, n.id) AS n
                 FROM (SELECT d.log, d.id, d.id::text FROM decisions AS d
                       UNION
-                      SELECT d.log, d.id, notary.member(d.details, false, 'inference_id', 'decision_id', 'event_id', 'id')
+                      SELECT d.log, d.id, notary.member(d.details, false, 'inference_id', 'inferenceId', 'decision_id', 'decisionId',
+                                                        'event_id', 'eventId', 'id')
                       FROM decisions AS d) AS n (log, id, name)
                 -- A uuid in either case.
                 JOIN overrides AS o ON o.log = n.log AND n.name = CASE WHEN o.decision ~ '^[0-9A-Fa-f-]{36}$' THEN lower(o.decision)
                                                                        ELSE o.decision END
                 ORDER BY n.log, n.id, o.occurred_at DESC, o.id DESC)
             SELECT e.log, e.occurred_at, e.actor, e.actor_type,
-                   notary.member(e.details, false, 'model', 'model_name', 'model_id', 'model.name', 'model.id'),
-                   notary.member(e.details, false, 'model_version', 'model.version', 'version'),
-                   notary.member(e.details, true, 'confidence', 'confidence_score')::numeric,
+                   notary.member(e.details, false, 'model', 'model_name', 'modelName', 'model_id', 'modelId', 'model.name',
+                                 'model.id'),
+                   notary.member(e.details, false, 'model_version', 'modelVersion', 'model.version', 'version'),
+                   notary.member(e.details, true, 'confidence', 'confidence_score', 'confidenceScore')::numeric,
                    e.resource_type, e.resource_id, e.result, o.actor, o.occurred_at, coalesce(o.n, 0), e.id
             FROM decisions AS e
             LEFT JOIN last AS o ON o.log = e.log AND o.id = e.id
