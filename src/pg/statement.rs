@@ -19,6 +19,8 @@ pub fn is_all_of_the_transaction(fcinfo: pg_sys::FunctionCallInfo) -> bool {
         let one_row = [pg_sys::NodeTag::T_Result, pg_sys::NodeTag::T_FunctionScan].contains(&(*plan).type_);
         one_row
             && (*plan).lefttree.is_null()
+            // An empty list is no list at all: SELECT FROM f().
+            && !(*plan).targetlist.is_null()
             && (*(*plan).targetlist).length == 1
             && (*(*fcinfo).flinfo).fn_mcxt == (*(*query).estate).es_query_cxt
     }

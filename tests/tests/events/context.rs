@@ -179,6 +179,18 @@ fn set_context_warns_where_it_has_no_effect() {
     assert!(!notices.take().is_empty(), "by the extended protocol");
     run(&mut client, "PREPARE p AS SELECT notary.set_context('ann')");
     assert!(!warned(&mut client, "EXECUTE p").is_empty());
+    for odd in [
+        "SELECT FROM notary.set_context('ann')",
+        "SELECT WHERE notary.set_context('ann') IS NOT NULL",
+        "SELECT count(*) FROM notary.set_context('ann')",
+        "SELECT (SELECT notary.set_context('ann'))",
+        "EXPLAIN ANALYZE SELECT notary.set_context('ann')",
+        "COPY (SELECT notary.set_context('ann')) TO '/dev/null'",
+        "VALUES (notary.set_context('ann'))",
+        "CREATE TABLE made AS SELECT 1 AS i FROM notary.set_context('ann')",
+    ] {
+        warned(&mut client, odd);
+    }
     let code = db.psql("\\set VERBOSITY verbose\nSELECT notary.set_context('ann')").ok().stderr;
     assert!(code.contains("WARNING:  25P01: "), "{code}");
     let insert = "INSERT INTO audit (action) VALUES ('a')";
