@@ -1,17 +1,17 @@
 -- What events are called. A vocabulary, not a fence: an event log takes any action.
 CREATE TABLE notary.event_type (
     name        text COLLATE "C" PRIMARY KEY CHECK (name <> ''),
-    category    text COLLATE "C" NOT NULL CHECK (category <> ''),
+    category    text COLLATE "C" NOT NULL CONSTRAINT category_is_in_lower_case CHECK (category ~ '^[^[:upper:][:space:]]+$'),
     severity    text NOT NULL DEFAULT 'info' CHECK (severity IN ('info', 'notice', 'warning', 'critical')),
-    description text NOT NULL,
+    description text NOT NULL CONSTRAINT description_is_given CHECK (description <> ''),
     built_in    boolean NOT NULL DEFAULT false
 );
 REVOKE ALL ON notary.event_type FROM PUBLIC;
 GRANT SELECT ON notary.event_type TO PUBLIC;
 SELECT pg_catalog.pg_extension_config_dump('notary.event_type', 'WHERE NOT built_in');
 COMMENT ON TABLE notary.event_type IS 'Actions that events commonly have. The reports go by the category. Add your own with INSERT, which superusers may and whom they grant it; changing one with UPDATE, or inserting one of a name that is built in (this needs DELETE as well), makes it yours. Your own are dumped and restored; a built-in one that was deleted is there again after a restore.';
-COMMENT ON COLUMN notary.event_type.name IS 'The action, dotted from the general to the special: auth.login.';
-COMMENT ON COLUMN notary.event_type.category IS 'What reports take it for: auth, pii, admin, data, export, ai, system, or one of your own.';
+COMMENT ON COLUMN notary.event_type.name IS 'The action as events have it, dotted from the general to the special: auth.login.';
+COMMENT ON COLUMN notary.event_type.category IS 'What reports take it for: auth, pii, admin, data, export, ai, system, or one of your own; in lower case.';
 COMMENT ON COLUMN notary.event_type.severity IS 'info, notice, warning or critical.';
 COMMENT ON COLUMN notary.event_type.description IS 'What happened, for readers.';
 COMMENT ON COLUMN notary.event_type.built_in IS 'Came with pg_notary and is unchanged. Set by the database.';

@@ -73,6 +73,10 @@ BEGIN
     END IF;
     IF to_regclass('notary.journal') IS NULL THEN
         RETURN;
+    ELSIF NOT has_table_privilege('notary.journal', 'SELECT') THEN
+        RAISE insufficient_privilege USING MESSAGE = 'permission denied for table notary.journal',
+            DETAIL = 'It tells when changes of which table were recorded.',
+            HINT = 'A superuser can run: GRANT SELECT ON notary.journal TO your_role.';
     END IF;
     RETURN QUERY
     SELECT t.relation, t.details ->> 'into', t.at, u.at, t.session_role, u.session_role, u.reason,

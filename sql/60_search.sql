@@ -190,7 +190,7 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'resource_type', resource_type)
                                      * notary.share(log, 'resource_id', resource_id), 0.0001)::real;
     END IF;
-    -- Of a type alone where somebody made the index for it.
+    -- Of a type alone: notary.create_log makes the index for it, but a log may be without.
     IF resource_type IS NOT NULL AND resource_id IS NULL THEN
         unordered := NOT EXISTS (
             SELECT FROM pg_index AS x WHERE x.indrelid = log AND x.indisvalid

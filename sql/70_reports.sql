@@ -8,7 +8,8 @@ DECLARE
     period constant text := coalesce(' WHERE ' || nullif(concat_ws(' AND ', 'occurred_at >= ' || notary.literal(since),
                                                                     'occurred_at < ' || notary.literal(until)), ''), '');
     cols constant text := 'id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, '
-        'result, coalesce(ip, client_addr) AS source, pii, pii_fields, old_value, new_value, details';
+        'result, coalesce(ip, client_addr) AS source, pii, pii_fields, old_value, new_value, details, db_user, db_session_user, '
+        'application_name';
     logs regclass[];
     ever text;
     events text;
@@ -87,6 +88,65 @@ CREATE FUNCTION notary.ends_in(last text) RETURNS text
 AS $$ SELECT format('e.action ~ %L', '(^|[.])(' || $1 || ')$') $$;
 COMMENT ON FUNCTION notary.ends_in(text) IS 'Internal: the condition that the last part of an event''s action is one of these, with bars between them.';
 
+CREATE FUNCTION notary.distinct_sql(name text, col text, most integer) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('WITH RECURSIVE v (v) AS ((SELECT %2$I FROM %1$s WHERE %2$I IS NOT NULL ORDER BY %2$I LIMIT 1) '
+                  'UNION ALL SELECT (SELECT %2$I FROM %1$s WHERE %2$I > v.v ORDER BY %2$I LIMIT 1) FROM v WHERE v.v IS NOT NULL) '
+                  'SELECT ARRAY(SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s)', $1, $2, $3)
+$$;
+COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column, by a look into its index for each.';
+
+CREATE FUNCTION notary.fits(log regclass, pattern text) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    most  constant integer := 10000;
+    one   regclass;
+    there text[];
+    fit   text[] := '{}';
+BEGIN
+    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
+        EXECUTE notary.distinct_sql(notary.event_log_name(one), 'action', most) INTO there;
+        -- With ids in its actions, say: looking at each event is less then.
+        IF cardinality(there) = most THEN
+            RETURN format('e.action ~ %L', pattern);
+        END IF;
+        fit := fit || ARRAY(SELECT a FROM unnest(there) AS a WHERE a ~ pattern);
+    END LOOP;
+    RETURN format('e.action = ANY (%L::text[])', fit);
+END
+$$;
+COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that the caller may read) that fit a regular expression, in words that an index answers where there are not very many.';
+
+CREATE FUNCTION notary.member(details jsonb, as_number boolean, VARIADIC names text[]) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    object jsonb;
+    name   text;
+    value  jsonb;
+BEGIN
+    FOREACH object IN ARRAY ARRAY[details, details -> 'event_data', details -> 'eventData', details -> 'data'] LOOP
+        CONTINUE WHEN object IS NULL;
+        FOREACH name IN ARRAY names LOOP
+            value := CASE position('.' IN name) WHEN 0 THEN object -> name ELSE object #> string_to_array(name, '.') END;
+            CONTINUE WHEN value IS NULL;
+            IF jsonb_typeof(value) = 'number' OR jsonb_typeof(value) = 'string'
+                    -- No more digits than make a number, so that none is too much for the cast.
+                    AND (NOT as_number OR value #>> '{}' ~ '^[+-]?[0-9]{1,40}([.][0-9]{1,40})?([eE][+-]?[0-9]{1,2})?$') THEN
+                RETURN value #>> '{}';
+            END IF;
+        END LOOP;
+    END LOOP;
+    RETURN NULL;
+END
+$$;
+COMMENT ON FUNCTION notary.member(jsonb, boolean, text[]) IS 'Internal: what an event''s details say under one of these names: the first that is a string or a number (as_number: a number, also one in quotes), in details, else in its event_data, else in its data; a name with a dot is that of a member of a member.';
+
 -- The reports.
 CREATE FUNCTION notary.pii_access(log regclass DEFAULT NULL, since timestamptz DEFAULT NULL,
                                   until timestamptz DEFAULT NULL, actor_role text DEFAULT NULL)
@@ -102,14 +162,14 @@ AS $$
                     FROM unnest(array_agg(DISTINCT array_to_json(e.pii_fields)::text)) AS a (fields),
                          json_array_elements_text(a.fields::json) AS field WHERE field IS NOT NULL),
                    array_agg(DISTINCT e.source) FILTER (WHERE e.source IS NOT NULL), min(e.occurred_at), max(e.occurred_at)
-            FROM events AS e WHERE (e.pii OR %s)%s
+            FROM events AS e WHERE (e.pii OR %s OR %s)%s
             GROUP BY e.log, e.actor, e.actor_role, e.action
             ORDER BY e.log::text, count(*) DESC, e.actor, e.actor_role, e.action
-        $q$, notary.is_of('pii'), ' AND e.actor_role = ' || quote_literal($4)), $1, $2, $3) AS r
+        $q$, notary.is_of('pii'), notary.fits($1, '(^|[.])pii([.]|$)'), ' AND e.actor_role = ' || quote_literal($4)), $1, $2, $3) AS r
         (log regclass, actor text, actor_role text, action text, events bigint, refused bigint, resources bigint,
          fields text[], sources inet[], first_at timestamptz, last_at timestamptz)
 $$;
-COMMENT ON FUNCTION notary.pii_access(regclass, timestamptz, timestamptz, text) IS 'Who touched personal data: a row for each log, actor, role and action. An event counts if its pii is true, its action begins with pii., or notary.event_type has the action in category pii. actor_role: of this role alone. log NULL: all event logs that the caller may read (notary.event_logs). since is part of the period, until is not; NULL is open. With the caller''s rights and row-level security. Errors: 22023 an argument out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.pii_access(regclass, timestamptz, timestamptz, text) IS 'Who touched personal data: a row for each log, actor, role and action. An event counts if its pii is true, a part of its action is pii (pii.view, customer.pii.export), or notary.event_type has the action in category pii. actor_role: of this role alone. log NULL: all event logs that the caller may read (notary.event_logs). since is part of the period, until is not; NULL is open. With the caller''s rights and row-level security. Errors: 22023 an argument out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
 CREATE VIEW notary.pii_access AS SELECT * FROM notary.pii_access();
 GRANT SELECT ON notary.pii_access TO PUBLIC;
 COMMENT ON VIEW notary.pii_access IS 'Who touched personal data, in all event logs that the current user may read.';
@@ -252,14 +312,12 @@ CREATE FUNCTION notary.data_exports(log regclass DEFAULT NULL, since timestamptz
 AS $$
     SELECT * FROM notary.report(format($q$
             SELECT e.log, e.occurred_at, e.actor, e.actor_role, e.action::text, e.resource_type, e.resource_id, e.result,
-                   (SELECT (e.details ->> name)::numeric
-                    FROM unnest(ARRAY['records', 'record_count', 'rows']) WITH ORDINALITY AS n (name, i)
-                    WHERE jsonb_typeof(e.details -> name) = 'number' ORDER BY i LIMIT 1),
+                   notary.member(e.details, true, 'records', 'record_count', 'recordCount', 'rows', 'row_count', 'rowCount')::numeric,
                    e.pii, e.pii_fields, e.source, e.id
             FROM events AS e
             WHERE %s OR %s
             ORDER BY e.occurred_at, e.id, e.log::text
-        $q$, notary.is_of('export'), format('e.action = ANY (%L::text[])', ARRAY(SELECT action FROM notary.actions($1) AS action WHERE action ~ '(^|[.])export$'))), $1, $2, $3) AS r
+        $q$, notary.is_of('export'), notary.fits($1, '(^|[.])export$')), $1, $2, $3) AS r
         (log regclass, occurred_at timestamptz, actor text, actor_role text, action text, resource_type text,
          resource_id text, result text, records numeric, pii boolean, fields text[], source inet, id uuid)
 $$;
@@ -275,7 +333,7 @@ COMMENT ON COLUMN notary.data_exports.action IS 'What was done.';
 COMMENT ON COLUMN notary.data_exports.resource_type IS 'What kind of thing it was done to.';
 COMMENT ON COLUMN notary.data_exports.resource_id IS 'Which one.';
 COMMENT ON COLUMN notary.data_exports.result IS 'success, failure, denied or error.';
-COMMENT ON COLUMN notary.data_exports.records IS 'How many records: the number details.records, else record_count, else rows; NULL where none of them is a number.';
+COMMENT ON COLUMN notary.data_exports.records IS 'How many records: records, else record_count, rows or row_count, in details or in its event_data or data; NULL where none of them is a number.';
 COMMENT ON COLUMN notary.data_exports.pii IS 'Were personal data among them?';
 COMMENT ON COLUMN notary.data_exports.fields IS 'Which (pii_fields).';
 COMMENT ON COLUMN notary.data_exports.source IS 'From where: ip, else client_addr.';
@@ -292,25 +350,36 @@ AS $$
     SELECT * FROM notary.report(format($q$
             , overrides AS MATERIALIZED (
                 SELECT e.log, e.actor, e.occurred_at, e.id,
-                       coalesce(e.details ->> 'inference_id', e.resource_id) AS inference
+                       coalesce(notary.member(e.details, false, 'inference_id', 'inferenceId', 'decision_id', 'decisionId'), e.resource_id) AS decision
                 FROM ever AS e WHERE %1$s AND %3$s),
+            decisions AS MATERIALIZED (SELECT e.* FROM events AS e WHERE %1$s AND %2$s),
+            -- A decision goes by its event's id, and by the one that the application gave it.
             last AS (
-                SELECT DISTINCT ON (log, inference) log, inference, actor, occurred_at, count(*) OVER (PARTITION BY log, inference) AS n
-                FROM overrides WHERE inference IS NOT NULL
-                ORDER BY log, inference, occurred_at DESC, id DESC)
-            SELECT e.log, e.occurred_at, e.actor, e.actor_type, e.details ->> 'model', e.details ->> 'model_version',
-                   CASE WHEN jsonb_typeof(e.details -> 'confidence') = 'number' THEN (e.details ->> 'confidence')::numeric END,
+                SELECT DISTINCT ON (n.log, n.id) n.log, n.id, o.actor, o.occurred_at, count(*) OVER (PARTITION BY n.log, n.id) AS n
+                FROM (SELECT d.log, d.id, d.id::text FROM decisions AS d
+                      UNION
+                      SELECT d.log, d.id, notary.member(d.details, false, 'inference_id', 'inferenceId', 'decision_id', 'decisionId',
+                                                        'event_id', 'eventId', 'id')
+                      FROM decisions AS d) AS n (log, id, name)
+                -- A uuid in either case.
+                JOIN overrides AS o ON o.log = n.log AND n.name = CASE WHEN o.decision ~ '^[0-9A-Fa-f-]{36}$' THEN lower(o.decision)
+                                                                       ELSE o.decision END
+                ORDER BY n.log, n.id, o.occurred_at DESC, o.id DESC)
+            SELECT e.log, e.occurred_at, e.actor, e.actor_type,
+                   notary.member(e.details, false, 'model', 'model_name', 'modelName', 'model_id', 'modelId', 'model.name',
+                                 'model.id'),
+                   notary.member(e.details, false, 'model_version', 'modelVersion', 'model.version', 'version'),
+                   notary.member(e.details, true, 'confidence', 'confidence_score', 'confidenceScore')::numeric,
                    e.resource_type, e.resource_id, e.result, o.actor, o.occurred_at, coalesce(o.n, 0), e.id
-            FROM events AS e
-            LEFT JOIN last AS o ON o.log = e.log AND o.inference = e.id::text
-            WHERE %1$s AND %2$s
+            FROM decisions AS e
+            LEFT JOIN last AS o ON o.log = e.log AND o.id = e.id
             ORDER BY e.occurred_at, e.id, e.log::text
         $q$, notary.is_of('ai'), notary.ends_in('inference|decision'), notary.ends_in('override')), $1, $2, $3) AS r
         (log regclass, occurred_at timestamptz, actor text, actor_type text, model text, model_version text,
          confidence numeric, resource_type text, resource_id text, result text, overridden_by text,
          overridden_at timestamptz, overrides bigint, id uuid)
 $$;
-COMMENT ON FUNCTION notary.ai_decisions(regclass, timestamptz, timestamptz) IS 'What models decided, oldest first: each event whose action begins with ai. or that notary.event_type has in category ai, and that ends in inference or decision; with the last override of it, of whatever time, in the same log. An override is an event of the same kind whose action ends in override, and names the decision''s id in details.inference_id, else in resource_id. log, since, until and errors as for notary.pii_access.';
+COMMENT ON FUNCTION notary.ai_decisions(regclass, timestamptz, timestamptz) IS 'What models decided, oldest first: each event whose action begins with ai. or that notary.event_type has in category ai, and that ends in inference or decision; with the last override of it, of whatever time, in the same log. An override is an event of the same kind whose action ends in override, and names the decision in inference_id or decision_id, in details or in its event_data or data, else in resource_id: by the id of its event, or by the inference_id or decision_id that it has there itself. log, since, until and errors as for notary.pii_access.';
 CREATE VIEW notary.ai_decisions AS SELECT * FROM notary.ai_decisions();
 GRANT SELECT ON notary.ai_decisions TO PUBLIC;
 COMMENT ON VIEW notary.ai_decisions IS 'What models decided, in all event logs that the current user may read.';
@@ -318,9 +387,9 @@ COMMENT ON COLUMN notary.ai_decisions.log IS 'The event log.';
 COMMENT ON COLUMN notary.ai_decisions.occurred_at IS 'When.';
 COMMENT ON COLUMN notary.ai_decisions.actor IS 'Who.';
 COMMENT ON COLUMN notary.ai_decisions.actor_type IS 'user, service, ai_agent or system.';
-COMMENT ON COLUMN notary.ai_decisions.model IS 'details.model.';
-COMMENT ON COLUMN notary.ai_decisions.model_version IS 'details.model_version.';
-COMMENT ON COLUMN notary.ai_decisions.confidence IS 'details.confidence, if it is a number.';
+COMMENT ON COLUMN notary.ai_decisions.model IS 'Which: model, else model_name or model_id, in details or in its event_data or data.';
+COMMENT ON COLUMN notary.ai_decisions.model_version IS 'Of which version: model_version, else version, likewise; or the version of an object model.';
+COMMENT ON COLUMN notary.ai_decisions.confidence IS 'How sure it was: confidence, else confidence_score, likewise, if it is a number.';
 COMMENT ON COLUMN notary.ai_decisions.resource_type IS 'What kind of thing it was done to.';
 COMMENT ON COLUMN notary.ai_decisions.resource_id IS 'Which one.';
 COMMENT ON COLUMN notary.ai_decisions.result IS 'success, failure, denied or error.';
@@ -329,16 +398,52 @@ COMMENT ON COLUMN notary.ai_decisions.overridden_at IS 'When.';
 COMMENT ON COLUMN notary.ai_decisions.overrides IS 'How many times.';
 COMMENT ON COLUMN notary.ai_decisions.id IS 'The event.';
 
+CREATE FUNCTION notary.kind(resource_type text, log regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one     regclass;
+    name    text;
+    there   boolean;
+    kinds   text[];
+    like_it text[] := '{}';
+BEGIN
+    IF resource_type IS NULL THEN
+        RETURN NULL;
+    END IF;
+    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
+        name := notary.event_log_name(one);
+        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE resource_type = %L)', name, resource_type) INTO there;
+        IF there THEN
+            RETURN resource_type;
+        END IF;
+        EXECUTE notary.distinct_sql(name, 'resource_type', 1000) INTO kinds;
+        -- customers, Customers or shop.customers, where it is public.customers.
+        like_it := like_it || ARRAY(SELECT k FROM unnest(kinds) AS k
+                                    WHERE lower(substring(k FROM '[^.]*$')) = lower(substring(resource_type FROM '[^.]*$')));
+    END LOOP;
+    RAISE NOTICE USING MESSAGE = format('no event is about a resource of type %L', resource_type),
+        DETAIL = CASE like_it WHEN '{}' THEN 'None that you may see has this resource_type.'
+                      ELSE format('There are events about %s.', (SELECT string_agg(DISTINCT k, ', ' ORDER BY k) FROM unnest(like_it) AS k)) END,
+        HINT = 'A captured change is about its table, with the schema: public.customers.';
+    RETURN resource_type;
+END
+$$;
+COMMENT ON FUNCTION notary.kind(text, regclass) IS 'Internal: a resource_type, with a NOTICE where the log (NULL: any that the caller may read) has no event about it: which there are that look like it, among the first thousand.';
+
 CREATE FUNCTION notary.resource_history(resource_type text DEFAULT NULL, resource_id text DEFAULT NULL,
                                         log regclass DEFAULT NULL, since timestamptz DEFAULT NULL,
                                         until timestamptz DEFAULT NULL)
-    RETURNS TABLE (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, result text,
-                   changed text[], old_value jsonb, new_value jsonb, resource_type text, resource_id text, id uuid)
+    RETURNS TABLE (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, db_user text,
+                   db_session_user text, application_name text, result text, changed text[], old_value jsonb,
+                   new_value jsonb, resource_type text, resource_id text, id uuid)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM notary.report(format($q$
-            SELECT e.log, e.occurred_at, e.action::text, e.actor, e.actor_role, e.result,
+            SELECT e.log, e.occurred_at, e.action::text, e.actor, e.actor_role, e.db_user, e.db_session_user,
+                   e.application_name, e.result,
                    (SELECT array_agg(k ORDER BY k) FROM (
                         SELECT jsonb_object_keys(CASE jsonb_typeof(e.old_value) WHEN 'object' THEN e.old_value ELSE '{}' END)
                         UNION SELECT jsonb_object_keys(CASE jsonb_typeof(e.new_value) WHEN 'object' THEN e.new_value ELSE '{}' END)) AS keys (k)
@@ -347,11 +452,12 @@ AS $$
             FROM events AS e
             WHERE %s
             ORDER BY e.occurred_at, e.id, e.log::text
-        $q$, concat_ws(' AND ', 'e.resource_type IS NOT NULL', 'e.resource_type = ' || quote_literal($1), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
-        (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, result text,
-         changed text[], old_value jsonb, new_value jsonb, resource_type text, resource_id text, id uuid)
+        $q$, concat_ws(' AND ', 'e.resource_type IS NOT NULL', 'e.resource_type = ' || quote_literal(notary.kind($1, $3)), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
+        (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, db_user text,
+         db_session_user text, application_name text, result text, changed text[], old_value jsonb, new_value jsonb,
+         resource_type text, resource_id text, id uuid)
 $$;
-COMMENT ON FUNCTION notary.resource_history(text, text, regclass, timestamptz, timestamptz) IS 'What happened to a resource: each event about it, oldest first, with what was before and what was then. NULL for resource_id: of all of this type; for both: all events about any. log, since, until and errors as for notary.pii_access.';
+COMMENT ON FUNCTION notary.resource_history(text, text, regclass, timestamptz, timestamptz) IS 'What happened to a resource: each event about it, oldest first, with what was before and what was then, and with which role and program of the database. A captured change is about its table, with the schema: public.customers. A NOTICE says so where nothing was ever logged about this resource_type. NULL for resource_id: of all of this type; for both: all events about any. log, since, until and errors as for notary.pii_access.';
 CREATE VIEW notary.resource_history AS SELECT * FROM notary.resource_history();
 GRANT SELECT ON notary.resource_history TO PUBLIC;
 COMMENT ON VIEW notary.resource_history IS 'What happened to every resource, in all event logs that the current user may read. For one alone ask the function.';
@@ -360,6 +466,9 @@ COMMENT ON COLUMN notary.resource_history.occurred_at IS 'When.';
 COMMENT ON COLUMN notary.resource_history.action IS 'What was done.';
 COMMENT ON COLUMN notary.resource_history.actor IS 'Who.';
 COMMENT ON COLUMN notary.resource_history.actor_role IS 'In which role.';
+COMMENT ON COLUMN notary.resource_history.db_user IS 'The database role whose rights were used: what the actor cannot choose.';
+COMMENT ON COLUMN notary.resource_history.db_session_user IS 'The database role that logged in.';
+COMMENT ON COLUMN notary.resource_history.application_name IS 'The program, as it calls itself.';
 COMMENT ON COLUMN notary.resource_history.result IS 'success, failure, denied or error.';
 COMMENT ON COLUMN notary.resource_history.changed IS 'The members in which old_value and new_value differ.';
 COMMENT ON COLUMN notary.resource_history.old_value IS 'What it was before.';
@@ -393,18 +502,43 @@ COMMENT ON COLUMN notary.activity.action IS 'What was done.';
 COMMENT ON COLUMN notary.activity.events IS 'How many events.';
 COMMENT ON COLUMN notary.activity.failures IS 'How many of them did not succeed.';
 
+CREATE FUNCTION notary.wanted(log regclass) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF log IS NULL THEN
+        RETURN 'SELECT log FROM notary.event_logs';
+    ELSIF NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid
+                      WHERE c.oid = log AND NOT c.relispartition AND t.tgfoid = 'notary.refuse'::regproc)
+            AND (notary.lacks(log) IS NOT NULL OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = log)) THEN
+        RAISE EXCEPTION USING ERRCODE = CASE WHEN log::text ~ '^[0-9]+$' THEN '22023' ELSE '55000' END,
+            MESSAGE = CASE WHEN log::text ~ '^[0-9]+$' THEN format('relation with OID %s does not exist', log)
+                           ELSE format('%s is not a log', log) END,
+            DETAIL = 'It has no triggers of pg_notary.',
+            HINT = 'SELECT * FROM notary.logs shows every log, of a partitioned one the table at the top.';
+    END IF;
+    -- The log is asked for its rows, of which it gives none: so whoever may not read it is refused.
+    RETURN format('SELECT %s::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM %s WHERE false)', log::oid, log);
+END
+$$;
+COMMENT ON FUNCTION notary.wanted(regclass) IS 'Internal: the query for the logs that integrity and access are about: one that is named, of any kind, or for NULL every event log that the caller may read.';
+
 CREATE FUNCTION notary.integrity(log regclass DEFAULT NULL)
     RETURNS TABLE (log regclass, uuid uuid, intact boolean, attested_at timestamptz, attested_entries bigint,
-                   entries bigint, last_entry timestamptz, sealed_at timestamptz, sealed_size bigint,
-                   unsealed bigint, unsealed_since timestamptz, coverage numeric, guard text)
+                   unattested text, entries bigint, last_entry timestamptz, lines bigint, sealed_lines bigint,
+                   unsealed_lines bigint, sealed_share numeric, sealed_at timestamptz, unsealed_since timestamptz,
+                   tracked text[], guard text)
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM notary.run(format($q$
-            SELECT l.log, l.uuid, a.intact, a.at, a.entries, l.entries, l.last_entry, s.sealed_at, s.size, open.lines,
+            SELECT l.log, l.uuid, a.intact, a.at, a.entries,
+                   CASE WHEN a.at IS NULL THEN %L END, l.entries, l.last_entry, l.entries + l.segments, coalesce(s.size, 0),
+                   open.lines, round(coalesce(s.size, 0) / (l.entries + l.segments)::numeric, 4), s.sealed_at,
                    CASE WHEN open.lines > 0 THEN coalesce(
                        s.sealed_at, (SELECT min((header::json ->> 'time')::timestamptz) FROM notary.header(l.log) AS header)) END,
-                   round(coalesce(s.size, 0) / (l.entries + l.segments)::numeric, 4), l.guard
+                   ARRAY(SELECT t."table"::text FROM notary.tracked AS t WHERE t.log = l.log ORDER BY 1), l.guard
             FROM (%s) AS wanted
             JOIN notary.logs AS l ON l.log = wanted.log
             LEFT JOIN LATERAL (SELECT seal.size, seal.sealed_at FROM notary.seals AS seal WHERE seal.uuid = l.uuid
@@ -412,31 +546,34 @@ AS $$
             CROSS JOIN LATERAL (SELECT greatest(l.entries + l.segments - coalesce(s.size, 0), 0) AS lines) AS open
             LEFT JOIN LATERAL (%s) AS a ON true
             ORDER BY l.log::text
-        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.event_log_name($1) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'),
+        $q$, CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT') THEN 'notary.attest was never called' ELSE 'no SELECT on notary.journal' END, notary.wanted($1),
             CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT')
                  THEN 'SELECT at, (details ->> ''intact'')::boolean AS intact, (details ->> ''entries'')::bigint AS entries '
                       'FROM notary.journal WHERE action = ''attest'' AND log = l.uuid ORDER BY at DESC LIMIT 1'
                  ELSE 'SELECT NULL::timestamptz AS at, NULL::boolean AS intact, NULL::bigint AS entries' END)) AS r
-        (log regclass, uuid uuid, intact boolean, attested_at timestamptz, attested_entries bigint, entries bigint,
-         last_entry timestamptz, sealed_at timestamptz, sealed_size bigint, unsealed bigint,
-         unsealed_since timestamptz, coverage numeric, guard text)
+        (log regclass, uuid uuid, intact boolean, attested_at timestamptz, attested_entries bigint, unattested text,
+         entries bigint, last_entry timestamptz, lines bigint, sealed_lines bigint, unsealed_lines bigint,
+         sealed_share numeric, sealed_at timestamptz, unsealed_since timestamptz, tracked text[], guard text)
 $$;
-COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far each event log can be relied on, from what is on record; it checks nothing itself (notary.verify does). Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far a log (NULL: each event log that the caller may read) can be relied on, from what is on record; it checks nothing itself (notary.verify does). log may be any log, notary.journal too. Errors: 22023 no such relation, 55000 not a log, 42501 no SELECT privilege.';
 CREATE VIEW notary.integrity AS SELECT * FROM notary.integrity();
 GRANT SELECT ON notary.integrity TO PUBLIC;
 COMMENT ON VIEW notary.integrity IS 'How far each event log that the current user may read can be relied on.';
-COMMENT ON COLUMN notary.integrity.log IS 'The event log.';
-COMMENT ON COLUMN notary.integrity.uuid IS 'The logs uuid.';
-COMMENT ON COLUMN notary.integrity.intact IS 'What the last notary.attest found; NULL: there was none, or the caller may not read notary.journal.';
+COMMENT ON COLUMN notary.integrity.log IS 'The log.';
+COMMENT ON COLUMN notary.integrity.uuid IS 'The log''s uuid.';
+COMMENT ON COLUMN notary.integrity.intact IS 'What the last notary.attest found; NULL: unattested says why.';
 COMMENT ON COLUMN notary.integrity.attested_at IS 'When that was.';
 COMMENT ON COLUMN notary.integrity.attested_entries IS 'How many entries it had then.';
-COMMENT ON COLUMN notary.integrity.entries IS 'How many it has, by the ends of the chains.';
+COMMENT ON COLUMN notary.integrity.unattested IS 'Why intact is not known: notary.attest was never called, or the caller has no SELECT on notary.journal, which tells of it; NULL: it is known.';
+COMMENT ON COLUMN notary.integrity.entries IS 'How many entries it has, by the ends of the chains.';
 COMMENT ON COLUMN notary.integrity.last_entry IS 'When the last one was made.';
+COMMENT ON COLUMN notary.integrity.lines IS 'How many lines it has, which is what seals count: an entry is one, and so is the header of each period of protection.';
+COMMENT ON COLUMN notary.integrity.sealed_lines IS 'How many lines the last seal commits to.';
+COMMENT ON COLUMN notary.integrity.unsealed_lines IS 'How many lines no seal commits to yet.';
+COMMENT ON COLUMN notary.integrity.sealed_share IS 'The share of the lines that the last seal commits to, from 0 to 1.';
 COMMENT ON COLUMN notary.integrity.sealed_at IS 'When it was last sealed; NULL: never.';
-COMMENT ON COLUMN notary.integrity.sealed_size IS 'How many lines that seal commits to, header lines included.';
-COMMENT ON COLUMN notary.integrity.unsealed IS 'How many lines no seal commits to yet.';
-COMMENT ON COLUMN notary.integrity.unsealed_since IS 'Since when there may be such lines: the last seal, or the beginning; NULL: there are none.';
-COMMENT ON COLUMN notary.integrity.coverage IS 'The share of lines that the last seal commits to, from 0 to 1.';
+COMMENT ON COLUMN notary.integrity.unsealed_since IS 'Since when there may be unsealed lines: the last seal, or the beginning; NULL: there are none.';
+COMMENT ON COLUMN notary.integrity.tracked IS 'The tables whose changes go to it now; since when, says notary.coverage.';
 COMMENT ON COLUMN notary.integrity.guard IS 'complete, or what is missing.';
 
 CREATE FUNCTION notary.access(log regclass DEFAULT NULL)
@@ -448,6 +585,9 @@ AS $$
             WITH logs AS (
                 SELECT c.oid, c.relowner, coalesce(c.relacl, acldefault('r', c.relowner)) AS acl
                 FROM (%s) AS wanted JOIN pg_class AS c ON c.oid = wanted.log),
+            tracked (oid, owner, may) AS (
+                SELECT l.oid, c.relowner, 'end tracking of ' || t."table"::text
+                FROM logs AS l JOIN notary.tracked AS t ON t.log = l.oid JOIN pg_class AS c ON c.oid = t."table"),
             grants (oid, grantee, privilege, how) AS (
                 SELECT l.oid, g.grantee, g.privilege_type, CASE WHEN g.grantee = l.relowner THEN 'owner' ELSE 'grant' END
                 FROM logs AS l, aclexplode(l.acl) AS g
@@ -462,10 +602,13 @@ AS $$
                 SELECT oid, grantee, CASE privilege WHEN 'SELECT' THEN 'read' ELSE 'write' END, how
                 FROM grants WHERE privilege IN ('SELECT', 'INSERT')
                 UNION ALL
-                SELECT oid, relowner, may, 'owner' FROM logs, unnest(ARRAY['own', 'switch protection off']) AS may),
+                SELECT oid, relowner, may, 'owner' FROM logs, unnest(ARRAY['own', 'switch protection off']) AS may
+                UNION ALL
+                SELECT oid, owner, may, 'owner' FROM tracked),
             everyone (oid, role, may, how, login) AS (
                 SELECT l.oid, r.rolname::text, may, 'superuser', r.rolcanlogin
-                FROM logs AS l, pg_roles AS r, unnest(ARRAY['read', 'write', 'own', 'switch protection off']) AS may WHERE r.rolsuper
+                FROM logs AS l, pg_roles AS r, unnest(ARRAY['read', 'write', 'own', 'switch protection off']
+                    || ARRAY(SELECT t.may FROM tracked AS t WHERE t.oid = l.oid)) AS may WHERE r.rolsuper
                 UNION
                 SELECT h.oid, 'PUBLIC', h.may, h.how, NULL FROM holders AS h WHERE h.holder = 0
                 UNION
@@ -476,17 +619,17 @@ AS $$
                 FROM holders AS h JOIN pg_roles AS r ON r.oid = h.holder
                 JOIN pg_roles AS m ON m.oid <> r.oid AND NOT m.rolsuper AND pg_has_role(m.oid, r.oid, 'MEMBER'))
             SELECT oid::regclass, role, may, how, login FROM everyone
-            ORDER BY oid::regclass::text, array_position(ARRAY['switch protection off', 'own', 'write', 'read'], may), role, how
-        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.event_log_name($1) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'))) AS r
+            ORDER BY oid::regclass::text, coalesce(array_position(ARRAY['switch protection off', '', 'own', 'write', 'read'], may), 2), may, role, how
+        $q$, notary.wanted($1))) AS r
         (log regclass, role text, may text, how text, login boolean)
 $$;
-COMMENT ON FUNCTION notary.access(regclass) IS 'Who may read, write, own each event log, or switch its protection off (notary.unprotect), and how: as its owner, by a grant (to the role or to PUBLIC), a predefined role, membership (direct or not, with or without inheriting), as superuser. Not shown: rights on the schema, row-level security, and roles that can make themselves superuser or a member (pg_execute_server_program, CREATEROLE before PostgreSQL 16). Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.access(regclass) IS 'Who may read, write, own a log (NULL: each event log that the caller may read), switch its protection off (notary.unprotect), or end the tracking of a table whose changes go there (notary.untrack), and how: as its owner, by a grant (to the role or to PUBLIC), a predefined role, membership (direct or not, with or without inheriting), as superuser. Not shown: rights on the schema, row-level security, and roles that can make themselves superuser or a member (pg_execute_server_program, CREATEROLE before PostgreSQL 16). log may be any log, notary.journal too. Errors: 22023 no such relation, 55000 not a log, 42501 no SELECT privilege.';
 CREATE VIEW notary.access AS SELECT * FROM notary.access();
 GRANT SELECT ON notary.access TO PUBLIC;
 COMMENT ON VIEW notary.access IS 'Who may do what to each event log that the current user may read.';
-COMMENT ON COLUMN notary.access.log IS 'The event log.';
+COMMENT ON COLUMN notary.access.log IS 'The log.';
 COMMENT ON COLUMN notary.access.role IS 'The role; PUBLIC: everybody.';
-COMMENT ON COLUMN notary.access.may IS 'switch protection off, own, write or read.';
+COMMENT ON COLUMN notary.access.may IS 'switch protection off, end tracking of a table, own, write or read.';
 COMMENT ON COLUMN notary.access.how IS 'owner, grant, grant on columns, predefined role, member of …, or superuser. One role can have several.';
 COMMENT ON COLUMN notary.access.login IS 'May it log in?';
 

@@ -115,6 +115,35 @@ pub enum Error {
         /// The words; none: any but the empty one.
         words: &'static [&'static str],
     },
+    /// An event without its action.
+    NoAction {
+        /// The log, qualified.
+        table: String,
+    },
+    /// A value of an event is longer than what its column's index takes.
+    TooLong {
+        /// The log, qualified.
+        table: String,
+        /// The column.
+        column: &'static str,
+        /// How many bytes it takes.
+        bytes: usize,
+    },
+    /// An event's time is none that a calendar has.
+    NoTime {
+        /// The log, qualified.
+        table: String,
+    },
+    /// A table that was to be made is there already.
+    NameTaken {
+        /// Its name, qualified.
+        table: String,
+    },
+    /// A schema that something was to be made in is not there.
+    NoSchema {
+        /// Its name; None where the search_path has none.
+        schema: Option<String>,
+    },
     /// A partitioned table was named where a partition is meant.
     HasPartitions {
         /// The partitioned table.
@@ -425,7 +454,50 @@ impl Error {
                     [] => "It must not be empty.".into(),
                     words => format!("It takes {}.", words.join(", ")),
                 },
-                "Put words of your own into tags or details.".into(),
+                match words {
+                    [] => "Say what was done, from the general to the special: customer.pii.export.".into(),
+                    _ => "Put words of your own into tags or details.".into(),
+                },
+            ),
+            Self::NoAction { table } => parts(
+                Code::ERRCODE_NOT_NULL_VIOLATION,
+                format!("column \"action\" of the event log {table} is missing"),
+                "An event says at least what was done.".into(),
+                "Say it from the general to the special: INSERT INTO … (actor, action) VALUES ('ann', 'customer.pii.export').".into(),
+            ),
+            Self::TooLong { table, column, bytes } => parts(
+                Code::ERRCODE_STRING_DATA_RIGHT_TRUNCATION,
+                format!("a value of column \"{column}\" of the event log {table} is too long"),
+                format!("It takes at most {bytes} bytes, since events are found by it in an index."),
+                "Put long texts into details, which takes any length.".into(),
+            ),
+            Self::NoTime { table } => parts(
+                Code::ERRCODE_DATETIME_FIELD_OVERFLOW,
+                format!("column \"occurred_at\" of the event log {table} does not take this time"),
+                "It takes times of the years 0001 to 9999 in UTC, and no infinity.".into(),
+                "Leave it out for the time of the INSERT.".into(),
+            ),
+            Self::NameTaken { table } => parts(
+                Code::ERRCODE_DUPLICATE_TABLE,
+                format!("relation {table} exists already"),
+                "notary.create_log makes a table of its own and changes none that is there.".into(),
+                "Give it another name. An event log of this name shows in notary.event_logs; notary.protect(table) makes a log of any table."
+                    .into(),
+            ),
+            Self::NoSchema { schema } => parts(
+                Code::ERRCODE_INVALID_SCHEMA_NAME,
+                match &schema {
+                    Some(schema) => format!("schema \"{schema}\" does not exist"),
+                    None => "no schema has been selected to create in".into(),
+                },
+                match &schema {
+                    Some(_) => "An event log was to be made in it.".into(),
+                    None => "The search_path names none that is there.".into(),
+                },
+                match &schema {
+                    Some(schema) => format!("CREATE SCHEMA {} makes it.", crate::pg::spi::quote_ident(schema)),
+                    None => "Name the schema: SELECT notary.create_log('public.app_audit').".into(),
+                },
             ),
             Self::HasPartitions { table } => parts(
                 Code::ERRCODE_WRONG_OBJECT_TYPE,

@@ -23,6 +23,11 @@ good() { printf '  %s%s%s\n' "$green" "$*" "$plain"; }
 # What somebody types, with who it is as psql's prompt.
 typed() { printf '  %s%s=>%s %s\n' "$dim" "$1" "$plain" "$2"; }
 indent() { sed 's/^/    /'; }
+# A query that a role types, and what it answers.
+asks() {
+    typed "$1" "$2;"
+    psql_as "$1" -P footer=off -c "$2" | sed '/^$/d' | indent
+}
 # The lines of a refusal: the error in red, without where in the sources it was raised.
 refusal() { sed -e '/^LOCATION:/d' -e "s/^ERROR:.*/$red&$plain/" -e 's/^/    /'; }
 
@@ -197,8 +202,7 @@ attempts() {
 verify() {
     typed app "SELECT intact, entries, chains, findings, elapsed FROM notary.verify('changes');"
     psql_as app -c "CREATE TEMP TABLE answer AS SELECT * FROM notary.verify('changes')" \
-        -c "SELECT intact, to_char(entries, 'FM999,999,999') AS entries, chains, findings,
-            to_char(elapsed, 'FMSS.MS') || ' s' AS elapsed FROM answer" \
+        -c "SELECT intact, entries, chains, findings, elapsed FROM answer" \
         -c "\\o $home/answer" -c "\\pset format unaligned" -c "\\t on" \
         -c "SELECT intact, entries, findings FROM answer" -P footer=off | sed '/^$/d' | indent
     expect "verify" "t|$((events + inserted))|0" "$(cat "$home/answer")"
@@ -228,7 +232,7 @@ forge() {
 }
 
 findings() {
-    typed app "SELECT problem, chain, seq, detail FROM notary.findings('changes');"
+    typed app "SELECT problem, chain, seq, detail FROM notary.findings('changes') ORDER BY seq;"
     psql_as app -c "CREATE TEMP TABLE found AS SELECT problem, chain, seq, detail FROM notary.findings('changes') ORDER BY seq" \
         -c "\\x on" -c "TABLE found" -c "\\x off" \
         -c "\\o $home/found" -c "\\pset format unaligned" -c "\\t on" -c "SELECT problem, chain, seq FROM found" |
@@ -297,11 +301,10 @@ convict() {
     psql_as postgres -c "$off"
     psql_as postgres -c "$REWRITE"
     psql_as postgres -c "${off/\'D\'/\'A\'}"
-    typed app "SELECT intact, findings FROM notary.verify('payments');"
-    psql_as app -c "SELECT intact, findings FROM notary.verify('payments')" -P footer=off | sed '/^$/d' | indent
+    asks app "SELECT intact, findings FROM notary.verify('payments')"
     expect "verify of the chain alone" "t|0" "$(ask "SELECT intact, findings FROM notary.verify('payments')")"
     say "The auditor hands in the note that he kept:"
-    typed app "SELECT problem, chain, seq, detail FROM notary.findings('payments', note => …);"
+    typed app "SELECT problem, chain, seq, detail FROM notary.findings('payments', note => :'note' || E'\n');"
     local found
     found=$(psql_as app -A -t -F ' ' -v note="$(cat "$auditor/note")" <<<"SELECT problem, chain, seq, detail FROM notary.findings('payments', note => :'note' || E'\n')")
     [[ $found == "rewritten 1 256 "* && $(wc -l <<<"$found") -eq 1 ]] || fail "the note did not convict him: $found"
@@ -354,10 +357,7 @@ day() {
     done
     say "An application's day: 40 customers, and Ann of the support looks at three and corrects their balance."
     say "The events are written in the transactions of the changes; the e-mail addresses stay out of the log:"
-    typed postgres "SELECT action, actor, resource_id, old_value, new_value FROM trail WHERE resource_id = '7';"
-    psql_as postgres -P footer=off -c "SELECT action, actor, resource_id AS id, old_value,
-        regexp_replace(new_value::text, 'hmac:[0-9a-f]*', 'hmac:…') AS new_value FROM trail WHERE resource_id = '7' ORDER BY id" |
-        sed '/^$/d' | indent
+    asks postgres "SELECT action, actor, old_value, new_value - 'email' AS new_value, left(new_value ->> 'email', 13) AS email FROM trail WHERE resource_id = '7' ORDER BY id"
     expect "e-mail addresses in the log" 0 "$(ask "SELECT count(*) FROM trail AS t WHERE t::text LIKE '%@example.com%'")"
 }
 
@@ -376,21 +376,14 @@ break_in() {
 }
 
 views() {
-    typed postgres "SELECT kind, failures, actors, sources FROM notary.auth_bursts;"
-    psql_as postgres -P footer=off -c "SELECT kind, failures, actors, sources FROM notary.auth_bursts" | sed '/^$/d' | indent
+    asks postgres "SELECT kind, failures, actors, sources FROM notary.auth_bursts"
     [[ $(ask "SELECT count(*) FROM notary.auth_bursts WHERE failures = 24 AND '198.51.100.66' = ANY (sources)") -ge 1 ]] ||
         fail "the burst of failures is in no report"
-    typed postgres "SELECT actor, action, events, sources FROM notary.pii_access WHERE action LIKE '%.%';"
-    psql_as postgres -P footer=off -c "SELECT actor, actor_role AS role, action, events, fields, sources FROM notary.pii_access
-        WHERE action <> 'public.customers.insert' ORDER BY first_at" | sed '/^$/d' | indent
+    asks postgres "SELECT actor, actor_role, action, events, fields, sources FROM notary.pii_access ORDER BY first_at"
     expect "PII exports" "admin|1" "$(ask "SELECT actor, events FROM notary.pii_access WHERE action = 'pii.export'")"
-    typed postgres "SELECT … FROM notary.resource_history('public.customers', '12');"
-    psql_as postgres -P footer=off -c "SELECT h.action, h.actor, t.db_user, t.application_name AS program, h.old_value, h.new_value
-        FROM notary.resource_history('public.customers', '12', 'trail') AS h JOIN trail AS t USING (id)
-        WHERE h.action LIKE '%.update' ORDER BY h.occurred_at" | sed '/^$/d' | indent
-    expect "what happened to customer 12" "ann|app"$'\n'"postgres|postgres" \
-        "$(ask "SELECT h.actor, t.db_user FROM notary.resource_history('public.customers', '12', 'trail') AS h JOIN trail AS t USING (id)
-                WHERE h.action LIKE '%.update' ORDER BY h.occurred_at")"
+    local history="FROM notary.resource_history('public.customers', '12') WHERE action LIKE '%.update'"
+    asks postgres "SELECT action, actor, db_user, application_name, old_value, new_value $history"
+    expect "what happened to customer 12" "ann|app"$'\n'"postgres|postgres" "$(ask "SELECT actor, db_user $history")"
     expect "verify of the trail" "t" "$(ask "SELECT intact FROM notary.verify('trail')")"
     good "shown: who tried, who got in, what left, and who changed customer 12 round the application"
 }

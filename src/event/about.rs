@@ -7,6 +7,7 @@
 //! * It runs before the trigger that chains, so that what it sets is hashed; by its name, and nothing of anybody's runs
 //!   between the two.
 
+use super::limits::Limits;
 use super::{context, ids};
 use crate::error::{Error, OrRaise as _};
 use crate::event_table;
@@ -59,6 +60,7 @@ struct Columns {
     facts: [usize; FACTS.len()],
     filled: [usize; FILLED.len()],
     listed: [usize; LISTED.len()],
+    limits: Limits,
     /// Of a table that is protected.
     chain: Option<usize>,
 }
@@ -82,7 +84,8 @@ impl Columns {
         for (slot, column) in filled.iter_mut().zip(FILLED) {
             *slot = find(column)?;
         }
-        Ok(Self { facts, filled, listed, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
+        let limits = Limits::of(rel)?;
+        Ok(Self { facts, filled, listed, limits, chain: NotaryColumns::of(rel).map(|columns| columns.chain) })
     }
 }
 
@@ -118,6 +121,7 @@ pub fn fill(table: &Rel, row: &mut Values) -> Result<bool, Error> {
     }
     from_context(row, &columns)?;
     check_words(table, row, &columns)?;
+    columns.limits.check(row).map_err(|fault| fault.of(table.qualified()))?;
     let text = |text: String| text.into_datum();
     let facts = [
         text(backend::current_user_name()),
@@ -189,7 +193,7 @@ fn from_context(row: &mut Values, columns: &Columns) -> Result<(), Error> {
         row.put(result, "success".into_datum());
     }
     if row.nulls()[pii] {
-        row.put(pii, false.into_datum());
+        row.put(pii, columns.limits.names_pii(row).into_datum());
     }
     Ok(())
 }

@@ -6,8 +6,9 @@
 
 use crate::error::{Error, OrRaise as _};
 use crate::gucs;
-use crate::pg::settings;
-use pgrx::pg_extern;
+use crate::pg::{settings, statement};
+use pgrx::pg_sys::panic::ErrorReport;
+use pgrx::{PgLogLevel, PgSqlErrorCode, pg_extern, pg_sys};
 use serde_json::Value;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -70,10 +71,23 @@ fn set_context(
     request_id: Option<&str>,
     trace_id: Option<&str>,
     local: Option<bool>,
+    fcinfo: pg_sys::FunctionCallInfo,
 ) {
+    let local = local.unwrap_or(true);
+    if local && statement::is_all_of_the_transaction(fcinfo) {
+        // As SET LOCAL does.
+        ErrorReport::new(
+            PgSqlErrorCode::ERRCODE_NO_ACTIVE_SQL_TRANSACTION,
+            "notary.set_context() has no effect outside a transaction block",
+            "pg_notary",
+        )
+        .set_detail("What it says holds to the end of the transaction, which is this call alone.")
+        .set_hint("BEGIN before it, or say local => false, which lasts for the session.")
+        .report(PgLogLevel::WARNING);
+    }
     let values = [actor, actor_role, ip.as_ref().map(|ip| ip.0.as_str()), user_agent, session_id, request_id, trace_id];
     for (setting, value) in gucs::CONTEXT.iter().zip(values) {
-        set(setting, value.unwrap_or_default(), local.unwrap_or(true)).or_raise();
+        set(setting, value.unwrap_or_default(), local).or_raise();
     }
 }
 

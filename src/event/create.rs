@@ -23,6 +23,15 @@ const INDEXES: [(&str, &str); 10] = [
     ("WORDS", "words"),
 ];
 
+/// The columns that protection adds, and what is said of them; there is no quote in it.
+const PLACE: [(&str, &str); 5] = [
+    ("notary_chain", "Which of the hash chains the entry is in. Set by the database."),
+    ("notary_seq", "Which place it has in the chain, from 1. Set by the database."),
+    ("notary_time", "When the entry was made, by the clock of the server. Set by the database."),
+    ("notary_prev", "The hash of the entry before it in the chain. Set by the database."),
+    ("notary_hash", "The SHA-256 of its line (notary.line), which holds notary_prev. Set by the database."),
+];
+
 /// `notary.create_log(name, writer, reader)`.
 #[pg_extern(sql = false)]
 fn create_log(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys::Oid>) -> pg_sys::Oid {
@@ -37,7 +46,10 @@ fn create(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys
         hint: "SELECT notary.create_log('app_audit');".into(),
     })?;
     // By the caller's search_path, which is set aside afterwards.
-    let (schema, table) = names::to_create(name);
+    let (schema, table) = names::to_create(name)?;
+    if names::is_taken(&schema, &table) {
+        return Err(Error::NameTaken { table: quote_qualified(&schema, &table) });
+    }
     let log = quote_qualified(&schema, &table);
     context::with_safe_path(|| {
         let index = |column| spi::quote_ident(&names::of_index(&schema, &table, column));
@@ -62,6 +74,9 @@ fn create(name: Option<&str>, writer: Option<pg_sys::Oid>, reader: Option<pg_sys
         })?;
         let made = made.into_iter().flatten().next().ok_or_else(|| Error::Spi(format!("{log} has no OID")))?;
         spi::run("SELECT notary.protect($1::pg_catalog.regclass)", &[made.into()])?;
+        for (column, text) in PLACE {
+            spi::run(&format!("COMMENT ON COLUMN {log}.{column} IS '{text}'"), &[])?;
+        }
         Ok(made)
     })
 }

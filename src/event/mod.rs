@@ -7,6 +7,7 @@
 //! | `context` | who acts, as the session's settings and its JWT's claims say |
 //! | `write` | `notary.log_event`: JSON as applications emit it |
 //! | `words` | what an event is found by |
+//! | `limits` | what is too long for an index, and no time at all |
 //! | `ids` | UUIDs in the order of time |
 //!
 //! Invariants:
@@ -18,5 +19,6 @@ pub mod about;
 mod context;
 mod create;
 mod ids;
+mod limits;
 pub mod words;
 mod write;

@@ -9,7 +9,7 @@ use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::results::{Results, argument, datum, jsonb_text};
 use crate::pg::{context, names, spi};
-use notary_core::event::{self, Event, EventError};
+use notary_core::event::{self, Event, EventError, What};
 use pgrx::datum::{DatumWithOid, TimestampWithTimeZone};
 use pgrx::{Uuid, pg_sys};
 
@@ -97,9 +97,13 @@ fn malformed(why: EventError) -> Error {
     Error::BadArgument {
         message: match why.member.as_str() {
             "" => "the event is malformed".into(),
+            member if why.what == What::Missing => format!("the event's member \"{member}\" is missing"),
             member => format!("the event's member \"{member}\" is malformed"),
         },
-        detail: sentence(&why.what.to_string()),
+        detail: match why.what {
+            What::Missing => "An event says at least what was done.".into(),
+            what => sentence(&what.to_string()),
+        },
         hint: format!("Expected: {}.", why.expected),
     }
 }

@@ -43,6 +43,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod sort;
 pub mod spi;
+pub mod statement;
 pub mod subxact;
 pub mod text;
 pub mod trigger;

@@ -98,6 +98,9 @@ impl fmt::Display for EventError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.member.as_str() {
             "" => write!(f, "the event is malformed: {}; expected {}", self.what, self.expected),
+            member if self.what == What::Missing => {
+                write!(f, "the event's member \"{member}\" is missing; expected {}", self.expected)
+            }
             member => {
                 write!(f, "the event's member \"{member}\" is malformed: {}; expected {}", self.what, self.expected)
             }

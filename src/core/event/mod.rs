@@ -25,7 +25,7 @@ mod words;
 mod tests;
 
 pub use error::{EventError, Kind, What};
-pub use when::parse_time;
+pub use when::{TIMES, parse_time};
 pub use words::Words;
 
 /// An event: what an application said, by column. What it did not say is `None`.

@@ -8,6 +8,9 @@ use crate::time::{MICROS_PER_DAY, date, days};
 /// Microseconds from 1970-01-01 to 2000-01-01.
 pub(super) const UNIX_EPOCH: i64 = 946_684_800_000_000;
 
+/// Microseconds since 2000-01-01 UTC in the years that an event may be of: 0001 to 9999.
+pub const TIMES: std::ops::Range<i64> = days(1, 1, 1) * MICROS_PER_DAY..days(10_000, 1, 1) * MICROS_PER_DAY;
+
 /// A time, and whether it is all that the text said: false if digits other than 0 were cut off.
 pub(super) type Read = Option<(i64, bool)>;
 
@@ -79,8 +82,7 @@ pub(super) fn read_number(number: &str) -> Read {
 }
 
 fn in_range(micros: i64, exact: bool) -> Read {
-    let (from, to) = (days(1, 1, 1) * MICROS_PER_DAY, days(10_000, 1, 1) * MICROS_PER_DAY);
-    (from..to).contains(&micros).then_some((micros, exact))
+    TIMES.contains(&micros).then_some((micros, exact))
 }
 
 /// The microseconds of a date's midnight.

@@ -149,6 +149,74 @@ fn set_context_says_all_seven_at_once() {
     assert_eq!(last(&mut client, &["actor", "ip"]), "a'; DROP TABLE audit; --|10.0.0.0/8");
 }
 
+/// Like SET LOCAL, which warns there too: said in a transaction of its own, it is gone before any INSERT.
+#[test]
+fn set_context_warns_where_it_has_no_effect() {
+    let db = scene("no_block");
+    run(
+        &mut db.client(),
+        "CREATE FUNCTION log_it() RETURNS uuid LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM notary.set_context('ann'); RETURN notary.log_event('{\"action\": \"a\"}'); END $$;
+         CREATE FUNCTION in_sql() RETURNS uuid LANGUAGE sql AS $$
+             SELECT notary.set_context('ann'); SELECT notary.log_event('{\"action\": \"a\"}') $$;
+         CREATE PROCEDURE by_call() LANGUAGE plpgsql AS $$ BEGIN
+             PERFORM notary.set_context('ann'); INSERT INTO audit (action) VALUES ('a'); END $$;
+         CREATE TABLE t (i int); INSERT INTO t VALUES (1)",
+    );
+    let (mut client, notices) = db.client_with_notices("postgres");
+    let warned = |client: &mut postgres::Client, sql: &str| {
+        run(client, sql);
+        notices.take().join("\n")
+    };
+    let said = warned(&mut client, "SELECT notary.set_context('ann')");
+    assert!(
+        said.starts_with("WARNING: notary.set_context() has no effect outside a transaction block\nDETAIL: "),
+        "{said}"
+    );
+    assert!(said.contains("local => false"), "{said}");
+    assert!(!warned(&mut client, "SELECT * FROM notary.set_context('ann')").is_empty());
+    client.query("SELECT notary.set_context($1)", &[&"ann"]).unwrap();
+    assert!(!notices.take().is_empty(), "by the extended protocol");
+    run(&mut client, "PREPARE p AS SELECT notary.set_context('ann')");
+    assert!(!warned(&mut client, "EXECUTE p").is_empty());
+    for odd in [
+        "SELECT FROM notary.set_context('ann')",
+        "SELECT WHERE notary.set_context('ann') IS NOT NULL",
+        "SELECT count(*) FROM notary.set_context('ann')",
+        "SELECT (SELECT notary.set_context('ann'))",
+        "EXPLAIN ANALYZE SELECT notary.set_context('ann')",
+        "COPY (SELECT notary.set_context('ann')) TO '/dev/null'",
+        "VALUES (notary.set_context('ann'))",
+        "CREATE TABLE made AS SELECT 1 AS i FROM notary.set_context('ann')",
+    ] {
+        warned(&mut client, odd);
+    }
+    let code = db.psql("\\set VERBOSITY verbose\nSELECT notary.set_context('ann')").ok().stderr;
+    assert!(code.contains("WARNING:  25P01: "), "{code}");
+    let insert = "INSERT INTO audit (action) VALUES ('a')";
+    for sql in [
+        "SELECT notary.set_context('ann', local => false)".to_owned(),
+        "SELECT notary.set_context(local => false)".to_owned(),
+        format!("BEGIN; SELECT notary.set_context('ann'); {insert}; COMMIT"),
+        "BEGIN; SAVEPOINT s; SELECT notary.set_context('ann'); COMMIT".to_owned(),
+        // What a client sends at once is one transaction.
+        format!("SELECT notary.set_context('ann'); {insert}"),
+        // The statement goes on with it.
+        "SELECT log_it()".to_owned(),
+        "SELECT in_sql()".to_owned(),
+        "CALL by_call()".to_owned(),
+        format!("DO $$ BEGIN PERFORM notary.set_context('ann'); {insert}; END $$"),
+        "SELECT notary.set_context('ann'), notary.log_event('{\"action\": \"a\"}')".to_owned(),
+        "WITH who AS MATERIALIZED (SELECT notary.set_context('ann')) INSERT INTO audit (action) SELECT 'a' FROM who"
+            .to_owned(),
+    ] {
+        assert_eq!(warned(&mut client, &sql), "", "{sql}");
+    }
+    let mut all = db.client();
+    assert_eq!(texts(&mut all, "SELECT DISTINCT actor FROM audit"), ["ann"]);
+    assert_eq!(texts(&mut all, "SELECT count(*) FROM audit"), ["8"]);
+}
+
 #[test]
 fn an_address_that_is_none_is_an_error_that_says_so() {
     let db = scene("ip");

@@ -6,6 +6,7 @@ mod create;
 mod facts;
 mod guard;
 mod json;
+mod limits;
 mod random;
 mod restoring;
 

@@ -67,7 +67,7 @@ fn check(client: &mut Client, report: &str, more: &str, model: &str) {
     assert!(seen > 1, "the model of {report} has only {seen} rows");
 }
 
-const IS_PII: &str = "(pii OR split_part(action, '.', 1) = 'pii' AND action LIKE '%.%'
+const IS_PII: &str = "(pii OR 'pii' = ANY (string_to_array(action, '.'))
                        OR action IN (SELECT name FROM notary.event_type WHERE category = 'pii'))";
 const IS_AUTH: &str = "(action LIKE 'auth.%' OR action IN ('authentic', 'authz.login.failure')) AND (result <> 'success' OR action LIKE '%.failure')";
 
@@ -90,6 +90,26 @@ fn pii_access_says_who_touched_what_and_from_where() {
     check(&mut client, "pii_access", "", &model(""));
     check(&mut client, "pii_access", "actor_role => 'admin'", &model(" AND actor_role = 'admin'"));
     check(&mut client, "pii_access", "actor_role => '\\'", &model(" AND actor_role = '\\'"));
+    // Whoever leaves pii out, and says so in the action, or names the fields.
+    run(
+        &mut client,
+        "INSERT INTO one (actor, action, pii, pii_fields) VALUES ('said', 'customer.pii.view', NULL, NULL), ('said', 'x.pii', false, NULL),
+             ('said', 'pii', NULL, NULL), ('said', 'shown', NULL, '{email}'), ('said', 'hidden', false, '{email}'),
+             ('said', 'none', NULL, '{}'), ('said', 'nothing', NULL, '{NULL}'), ('said', 'x.piix', NULL, NULL)",
+    );
+    let said = "SELECT action FROM notary.pii_access WHERE actor = 'said' ORDER BY action";
+    assert_eq!(texts(&mut client, said), ["customer.pii.view", "pii", "shown", "x.pii"]);
+    assert_eq!(texts(&mut client, "SELECT action FROM one WHERE actor = 'said' AND pii"), ["shown"]);
+    run(&mut client, "SELECT notary.create_log('three'); INSERT INTO three (action, actor) VALUES ('a.pii.b', 'said')");
+    assert_eq!(texts(&mut client, "SELECT log FROM notary.pii_access('three')"), ["three"]);
+    // Also where there are more actions than a report cares to look up.
+    run(
+        &mut client,
+        "INSERT INTO three (action, actor) SELECT 'request.' || i, 'many' FROM generate_series(1, 10000) AS i; ANALYZE three;
+         INSERT INTO three (action, actor) VALUES ('zebra.pii.feed', 'said'), ('zebra.export', 'said')",
+    );
+    assert_eq!(texts(&mut client, "SELECT sum(events) FROM notary.pii_access('three')"), ["2"]);
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM notary.data_exports('three')"), ["1"]);
     // All access of admins in the first quarter is one call.
     let quarter = "SELECT sum(events) FROM notary.pii_access(since => '2026-01-01', until => '2026-04-01', actor_role => 'admin')";
     let model = format!(
@@ -212,11 +232,17 @@ fn data_exports_have_the_number_of_records_where_it_is_a_number() {
     run(
         &mut client,
         "INSERT INTO one (action, actor, details) VALUES ('export', 'last', '{\"records\": \"12\", \"rows\": 1e3}'),
-             ('x.exports', 'last', '{}'), ('a.export', 'last', '[1]')",
+             ('x.exports', 'last', '{}'), ('a.export', 'last', '[1]'), ('b.export', 'last', '{\"event_data\": {\"recordCount\": \"1200\"}}'),
+             ('c.export', 'last', '{\"eventData\": {\"rowCount\": 3}, \"data\": {\"records\": 4}}'),
+             ('d.export', 'last', '{\"data\": {\"records\": 5}, \"records\": \"all\", \"row_count\": 6, \"rowCount\": 7}'),
+             ('e.export', 'last', '{\"records\": [1, 2], \"rows\": \"1e999999999\", \"record_count\": \"0x1F\", \"row_count\": true}'),
+             ('f.export', 'last', '{\"records\": \"NaN\"}'), ('g.export', 'last', '{\"records\": \"-1.5e2\"}')",
     );
-    let last =
-        "SELECT action || coalesce(records::text, '?') FROM notary.data_exports('one') WHERE actor = 'last' ORDER BY 1";
-    assert_eq!(texts(&mut client, last), ["a.export?", "export1000"]);
+    let last = "SELECT action || coalesce(records::text, '?') FROM notary.data_exports('one') WHERE actor = 'last' ORDER BY action";
+    assert_eq!(
+        texts(&mut client, last),
+        ["a.export?", "b.export1200", "c.export3", "d.export6", "e.export?", "export12", "f.export?", "g.export-150"]
+    );
 }
 
 #[test]
@@ -225,12 +251,12 @@ fn ai_decisions_know_who_overrode_them() {
     let model = "
         SELECT e.log, e.occurred_at, e.actor, e.actor_type, e.details->>'model' AS model, e.details->>'model_version' AS model_version,
             (e.details->>'confidence')::numeric AS confidence, e.resource_type, e.resource_id, e.result,
-            (SELECT o.actor FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.details->>'inference_id' = e.id::text
+            (SELECT o.actor FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')
              ORDER BY o.occurred_at DESC, o.id DESC LIMIT 1) AS overridden_by,
             (SELECT max(o.occurred_at) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override'
-                AND o.details->>'inference_id' = e.id::text) AS overridden_at,
+                AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overridden_at,
             (SELECT count(*) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override'
-                AND o.details->>'inference_id' = e.id::text) AS overrides, e.id
+                AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overrides, e.id
         FROM %EVENTS% AS e WHERE action = 'ai.inference'";
     check(&mut client, "ai_decisions", "", model);
     let overridden = texts(&mut client, "SELECT count(*) FROM notary.ai_decisions WHERE overrides > 0").remove(0);
@@ -249,9 +275,37 @@ fn ai_decisions_know_who_overrode_them() {
 }
 
 #[test]
+fn decisions_are_read_in_the_shapes_that_applications_emit() {
+    let db = fresh_db("ai_shapes");
+    let mut client = db.client();
+    let (id, other) = ("6f1c2b1e-0a0b-4c0d-8e0f-00112233aabb", "7f1c2b1e-0a0b-4c0d-8e0f-00112233aabb");
+    run(&mut client, "SELECT notary.create_log('one'); SET notary.default_log = 'one'");
+    for event in [
+        format!(r#"{{"event_type": "ai.inference", "event_data": {{"event_id": "{id}", "model": "m1", "modelVersion": 3, "confidence": "0.87"}}}}"#),
+        format!(r#"{{"action": "ai.decision", "id": "{other}", "data": {{"modelName": "m2", "model_version": "v2", "confidenceScore": 0.5}}}}"#),
+        r#"{"eventType": "ai.inference", "eventData": {"decisionId": "d-17", "model": {"name": "m3", "version": "v3"}, "confidence": "high"}}"#.into(),
+        r#"{"action": "ai.inference", "model": "m4", "version": "v4", "confidence": 1, "event_data": {"model": "other"}}"#.into(),
+        r#"{"action": "ai.inference", "details": {"model": ["m5"], "modelVersion": "v5", "model_version": null}}"#.into(),
+        format!(r#"{{"action": "ai.override", "actor": "ann", "event_data": {{"inferenceId": "{}"}}}}"#, id.to_uppercase()),
+        format!(r#"{{"action": "ai.override", "actor": "ben", "decision_id": "{other}"}}"#),
+        r#"{"action": "ai.override", "actor": "cy", "data": {"decisionId": "d-17"}}"#.into(),
+        r#"{"action": "ai.override", "actor": "dee", "details": {"decision_id": "d-17"}, "resource_id": "x"}"#.into(),
+        r#"{"action": "ai.override", "actor": "eve", "details": {"decision_id": "D-17"}}"#.into(),
+    ] {
+        run(&mut client, &format!("SELECT notary.log_event('{event}')"));
+    }
+    let sql = "SELECT concat_ws(' ', coalesce(model, '-'), coalesce(model_version, '-'), coalesce(confidence::text, '-'), overrides,
+                   overridden_by) FROM notary.ai_decisions";
+    assert_eq!(
+        texts(&mut client, sql),
+        ["m1 3 0.87 1 ann", "m2 v2 0.5 1 ben", "m3 v3 - 2 dee", "m4 v4 1 0", "- v5 - 0"]
+    );
+}
+
+#[test]
 fn resource_history_shows_before_and_after() {
     let (_db, mut client) = two_logs("resource_history");
-    let columns = "log, occurred_at, action::text, actor, actor_role, result,
+    let columns = "log, occurred_at, action::text, actor, actor_role, db_user, db_session_user, application_name, result,
         (SELECT array_agg(k ORDER BY k) FROM unnest(ARRAY['a', 'b', 'c']) AS k
          WHERE (old_value->k) IS DISTINCT FROM (new_value->k)) AS changed, old_value, new_value, resource_type, resource_id, id";
     for (arguments, condition) in [
@@ -275,6 +329,79 @@ fn resource_history_shows_before_and_after() {
     );
     let changed = "SELECT coalesce(changed::text, '-') FROM notary.resource_history('odd', '1') ORDER BY action";
     assert_eq!(texts(&mut client, changed), ["-", "{a}", "{n}"]);
+}
+
+#[test]
+fn a_resource_type_that_nothing_is_about_is_told() {
+    let db = fresh_db("kinds");
+    let reader = db.role("reader");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "SELECT notary.create_log('one', reader => '{reader}'), notary.create_log('two');
+             CREATE TABLE customers (id int PRIMARY KEY); CREATE SCHEMA shop; CREATE TABLE shop.\"Customers\" (id int PRIMARY KEY);
+             SELECT notary.track('customers', 'one'), notary.track('shop.\"Customers\"', 'two');
+             INSERT INTO customers VALUES (12); INSERT INTO shop.\"Customers\" VALUES (12); INSERT INTO one (action) VALUES ('a')"
+        ),
+    );
+    for (call, expected) in [
+        ("'customers', '12'", "There are events about public.customers, shop.Customers."),
+        ("'shop.customers', '12', 'two'", "There are events about shop.Customers."),
+        ("'customers', '12', 'one'", "There are events about public.customers."),
+        ("'order', '12'", "None that you may see has this resource_type."),
+        ("'''; DROP TABLE one; --'", "None that you may see has this resource_type."),
+        // Known, whatever the id.
+        ("'public.customers', '13'", ""),
+        ("'public.customers', NULL, 'one'", ""),
+        ("NULL, '12'", ""),
+        ("'shop.Customers'", ""),
+    ] {
+        let (mut client, notices) = db.client_with_notices("postgres");
+        run(&mut client, &format!("SELECT * FROM notary.resource_history({call})"));
+        let said = notices.take().join("\n");
+        assert_eq!(said.is_empty(), expected.is_empty(), "{call}: {said}");
+        assert!(said.contains(expected), "{call}: {said}");
+    }
+    // The application's own customer is another history; a search for the id finds both.
+    run(
+        &mut client,
+        "INSERT INTO one (action, resource_type, resource_id) VALUES ('customer.update', 'customer', '12')",
+    );
+    let both = "SELECT resource_type FROM notary.search('one', resource_id => '12') ORDER BY 1";
+    assert_eq!(texts(&mut client, both), ["customer", "public.customers"]);
+    for kind in ["customer", "public.customers"] {
+        let own = format!("SELECT DISTINCT resource_type FROM notary.resource_history('{kind}', '12')");
+        assert_eq!(texts(&mut client, &own), [kind]);
+    }
+    // Nobody is told of what he may not see.
+    let (mut theirs, notices) = db.client_with_notices(&reader);
+    run(&mut theirs, "SELECT * FROM notary.resource_history('customers')");
+    let said = notices.take().join("\n");
+    assert!(said.contains("about public.customers."), "{said}");
+}
+
+#[test]
+fn rows_come_in_the_order_that_the_documentation_says() {
+    let (_db, mut client) = two_logs("orders");
+    for (report, order) in [
+        ("pii_access", "log::text, events DESC, actor, actor_role, action COLLATE \"C\""),
+        ("failed_auth", "log::text, failures DESC, actor, source"),
+        (
+            "auth_bursts(width => '12 hours', min_count => 3)",
+            "log::text, burst_start, kind, CASE kind WHEN 'actor' THEN actors[1] ELSE host(sources[1]) END",
+        ),
+        ("admin_actions", "occurred_at, id, log::text"),
+        ("data_exports", "occurred_at, id, log::text"),
+        ("ai_decisions", "occurred_at, id, log::text"),
+        ("resource_history", "occurred_at, id, log::text"),
+        ("activity", "hour, log::text, actor, action COLLATE \"C\""),
+        ("integrity", "log::text"),
+    ] {
+        let came = rows(&mut client, &format!("SELECT * FROM notary.{report}"));
+        assert!(came.len() > 1, "{report}");
+        assert_eq!(came, rows(&mut client, &format!("SELECT * FROM notary.{report} ORDER BY {order}")), "{report}");
+    }
 }
 
 #[test]
@@ -308,22 +435,39 @@ fn integrity_says_what_is_on_record() {
     fill(&mut client, "two", 20);
     run(&mut client, "SELECT notary.attest('one')");
     run(&mut client, "CALL notary.seal('one')");
-    let all = "SELECT concat_ws(' ', log, intact, attested_entries, entries, sealed_size, unsealed, coverage, guard,
-                   unsealed_since IS NULL, attested_at IS NULL, sealed_at IS NULL) FROM notary.integrity";
-    let one = "one t 30 30 31 0 1.0000 complete t f f";
-    assert_eq!(texts(&mut client, all), [one, "two 20 21 0.0000 complete f t t"]);
-    run(&mut client, "INSERT INTO one (action) VALUES ('a')");
-    assert_eq!(texts(&mut client, all)[0], "one t 30 31 31 1 0.9688 complete f f f");
+    let all = "SELECT concat_ws(' ', log, intact, attested_entries, entries, lines, sealed_lines, unsealed_lines, sealed_share, tracked,
+                   guard, unsealed_since IS NULL, attested_at IS NULL, sealed_at IS NULL, unattested) FROM notary.integrity";
+    let one = "one t 30 30 31 31 0 1.0000 {} complete t f f";
+    assert_eq!(
+        texts(&mut client, all),
+        [one, "two 20 21 0 21 0.0000 {} complete f t t notary.attest was never called"]
+    );
+    run(&mut client, "INSERT INTO one (action) VALUES ('a'); CREATE TABLE t (i int); SELECT notary.track('t', 'one')");
+    assert_eq!(texts(&mut client, all)[0], "one t 30 31 32 31 1 0.9688 {public.t} complete f f f");
+    // Of a log that is named, whatever it is.
+    run(&mut client, "CREATE TABLE plain (i int); SELECT notary.protect('plain'); INSERT INTO plain VALUES (1)");
+    let named = "SELECT concat_ws(' ', log, entries, lines, guard) FROM notary.integrity";
+    assert_eq!(texts(&mut client, &format!("{named}('plain')")), ["plain 1 2 complete"]);
+    assert_eq!(texts(&mut client, &format!("{named}('notary.journal')")).len(), 1);
+    assert_eq!(
+        texts(&mut client, "SELECT log FROM notary.integrity"),
+        ["one", "two"],
+        "event logs, where none is named"
+    );
     let since = "SELECT unsealed_since = sealed_at FROM notary.integrity('one')";
     assert_eq!(texts(&mut client, since), ["t"]);
     assert_eq!(texts(&mut client, "SELECT unsealed_since <= last_entry FROM notary.integrity('two')"), ["t"]);
     // What notary.attest found is there for those who may read the journal.
     let reader = db.role("reader");
     run(&mut client, &format!("GRANT SELECT ON one TO \"{reader}\""));
-    let intact = "SELECT concat_ws(' ', log, coalesce(intact::text, '?'), entries) FROM notary.integrity";
-    assert_eq!(texts(&mut db.client_as(&reader), intact), ["one ? 31"]);
+    let intact = "SELECT concat_ws(' ', log, coalesce(intact::text, '?'), entries, unattested) FROM notary.integrity";
+    assert_eq!(texts(&mut db.client_as(&reader), intact), ["one ? 31 no SELECT on notary.journal"]);
+    let error = refused(&mut db.client_as(&reader), "SELECT * FROM notary.coverage()");
+    assert_eq!((error.code.as_str(), error.message.as_str()), ("42501", "permission denied for table notary.journal"));
+    assert_eq!(error.hint, "A superuser can run: GRANT SELECT ON notary.journal TO your_role.");
     run(&mut client, &format!("GRANT SELECT ON notary.journal TO \"{reader}\""));
     assert_eq!(texts(&mut db.client_as(&reader), intact), ["one true 31"]);
+    assert_eq!(texts(&mut db.client_as(&reader), "SELECT relation FROM notary.coverage()"), ["public.t"]);
     notary_tests::verdict::behind_the_guard(&db, &["DELETE FROM one WHERE notary_seq = 3"]);
     run(&mut client, "SELECT notary.attest('one')");
     assert_eq!(texts(&mut client, "SELECT intact FROM notary.integrity('one')"), ["f"]);
@@ -375,6 +519,63 @@ SELECT notary.create_log('one', '{writer}', '{reader}'); ALTER TABLE one OWNER T
 }
 
 #[test]
+fn access_tells_who_may_end_tracking_and_knows_every_log() {
+    let db = fresh_db("access_tracking");
+    let mut client = db.client();
+    let [keeper, member, stranger] = ["keeper", "member", "stranger"].map(|name| db.role(name));
+    run(
+        &mut client,
+        &format!(
+            "SELECT notary.create_log('one'), notary.create_log('two'); GRANT \"{keeper}\" TO \"{member}\";
+             CREATE TABLE customers (id int); ALTER TABLE customers OWNER TO \"{keeper}\"; CREATE TABLE \"Odd one\" (id int);
+             GRANT INSERT ON one TO \"{keeper}\"; SELECT notary.track('customers', 'one'), notary.track('\"Odd one\"', 'one');
+             CREATE TABLE plain (i int); SELECT notary.protect('plain');
+             CREATE TABLE parts (i int) PARTITION BY RANGE (i); CREATE TABLE part PARTITION OF parts DEFAULT; SELECT notary.protect('parts')"
+        ),
+    );
+    let of = |log: &str| {
+        format!(
+            "SELECT concat_ws(', ', role, may, how) FROM notary.access({log}) WHERE may LIKE 'end %' OR role = '{member}'"
+        )
+    };
+    let customers = "end tracking of public.customers";
+    let expected = vec![
+        "postgres, end tracking of public.\"Odd one\", superuser".to_owned(),
+        format!("{keeper}, {customers}, owner"),
+        format!("{member}, {customers}, member of {keeper}"),
+        format!("postgres, {customers}, superuser"),
+    ];
+    let mut came = texts(&mut client, &of("'one'"));
+    // A member of who may insert, may.
+    came.retain(|row| !row.contains(", write, "));
+    came.sort();
+    let mut sorted = expected.clone();
+    sorted.sort();
+    assert_eq!(came, sorted);
+    assert_eq!(texts(&mut client, &of("'two'")), Vec::<String>::new());
+    // They are those whom notary.untrack lets.
+    for (role, may) in [(&stranger, false), (&member, true)] {
+        let ended = db.client_as(role).batch_execute("BEGIN; SELECT notary.untrack('customers', 'a test'); ROLLBACK");
+        assert_eq!(ended.is_ok(), may, "{role}");
+    }
+    run(&mut client, "SELECT notary.untrack('customers', 'why'), notary.untrack('\"Odd one\"', 'why')");
+    assert_eq!(texts(&mut client, "SELECT may FROM notary.access('one') WHERE may LIKE 'end %'"), Vec::<String>::new());
+    // Logs of every kind where one is named, event logs where none is.
+    for log in ["plain", "parts", "notary.journal"] {
+        let owner = format!("SELECT role FROM notary.access('{log}') WHERE may = 'switch protection off'");
+        assert_eq!(texts(&mut client, &owner), ["postgres"], "{log}");
+        let error = refused(&mut db.client_as(&stranger), &format!("SELECT * FROM notary.access('{log}')"));
+        assert_eq!(error.code, "42501", "{log}: {error}");
+    }
+    assert_eq!(texts(&mut client, "SELECT DISTINCT log::text FROM notary.access ORDER BY 1"), ["one", "two"]);
+    for (log, code) in [("customers", "55000"), ("part", "55000"), ("notary.logs", "55000")] {
+        let error = refused(&mut client, &format!("SELECT * FROM notary.access('{log}')"));
+        assert_eq!((error.code.as_str(), error.message.ends_with("is not a log")), (code, true), "{log}: {error}");
+    }
+    assert_eq!(refused(&mut client, "SELECT * FROM notary.access(1::regclass)").code, "22023");
+}
+
+#[test]
 fn a_sample_is_the_same_everywhere_and_can_be_drawn_by_hand() {
     let (_db, mut client) = scene("sample", 1000);
     for seed in ["2026-Q1", "o'brien \\ %s", ""] {
@@ -420,11 +621,8 @@ fn wrong_arguments_are_refused() {
     for view in VIEWS {
         let log = if view == "resource_history" { "log => " } else { "" };
         let error = refused(&mut client, &format!("SELECT * FROM notary.{view}({log}'plain')"));
-        assert_eq!(
-            (error.code.as_str(), error.message.as_str()),
-            ("55000", "public.plain is not an event log"),
-            "{view}"
-        );
+        let what = if matches!(view, "integrity" | "access") { "a log" } else { "an event log" };
+        assert_eq!((error.code.as_str(), error.message), ("55000", format!("public.plain is not {what}")), "{view}");
         if !matches!(view, "integrity" | "access") {
             let period = "since => '2026-02-01', until => '2026-01-01'";
             let error = refused(&mut client, &format!("SELECT * FROM notary.{view}({period})"));

@@ -36,6 +36,11 @@ fn everybody_reads_and_only_those_who_are_granted_it_add() {
     for (values, code) in [
         ("('', 'x', 'info', 'x')", "23514"),
         ("('x', '', 'info', 'x')", "23514"),
+        ("('x', 'PII', 'info', 'x')", "23514"),
+        ("('x', 'pii ', 'info', 'x')", "23514"),
+        ("('x', 'x', 'info', '')", "23514"),
+        ("('x', 'x', 'info', NULL)", "23502"),
+        ("('x', NULL, 'info', 'x')", "23502"),
         ("('x', 'x', 'fatal', 'x')", "23514"),
         ("('shop.refund', 'x', 'info', 'x')", "23505"),
     ] {
