@@ -5,7 +5,8 @@
 //! remembered is a guess until the index confirms it:
 //!
 //! * A row that our trigger made may never land: ON CONFLICT DO NOTHING, a later trigger that returns NULL. When the
-//!   same statement comes again, or has ended, the index says whether it landed; if not, its seq is given out again.
+//!   same statement comes again, PostgreSQL's own count of stored rows may say that it landed; otherwise, and when the
+//!   statement has ended, the index says it. If it did not, its seq is given out again.
 //! * While the statement that made it still runs, another statement that is nested in it (from a CHECK, domain, policy
 //!   or index expression) cannot know, and takes another chain.
 //! * A rollback to a savepoint gives back the locks taken since, and the rows: heads are looked up again, chains whose
@@ -19,6 +20,7 @@
 use super::plan::Plan;
 use crate::error::Error;
 use crate::pg::context::{self, End, Statement};
+use crate::pg::counts::Counts;
 use crate::pg::index::{ChainIndex, Found, Last};
 use crate::pg::lock::ChainLock;
 use crate::pg::relation::Rel;
@@ -49,6 +51,9 @@ struct Flight {
     hash: Digest,
     caller: usize,
     statement: Statement,
+    /// How many rows were stored before it, and by the how many-th call of `next` it was made.
+    before: Option<Counts>,
+    call: u64,
 }
 
 /// A chain whose lock this transaction holds.
@@ -74,6 +79,8 @@ struct Heads {
     hint: Option<Hint>,
     /// The statements under way that have called, so that each is watched once and not for every row.
     watched: Vec<(usize, Statement)>,
+    /// Calls of `next`, and of `forget`.
+    calls: u64,
 }
 
 /// A backend that has written to more logs than this forgets the hints of all.
@@ -94,6 +101,7 @@ pub fn forget(table: pg_sys::Oid) {
     HEADS.with_borrow_mut(|all| {
         if let Some(heads) = all.get_mut(&table) {
             heads.hint = None;
+            heads.calls += 1;
             for held in &mut heads.held {
                 held.head = None;
             }
@@ -104,14 +112,16 @@ pub fn forget(table: pg_sys::Oid) {
 /// Remembers that a row with this place and hash is on its way to the table.
 pub fn on_its_way(plan: &Plan, row: &Insert, next: Next, hash: Digest) {
     let caller = row.caller();
+    let before = Counts::of(&row.table());
     HEADS.with_borrow_mut(|all| {
         let Some(heads) = all.get_mut(&plan.table) else {
             return;
         };
         let statement = heads.statement(caller, row);
+        let call = heads.calls;
         if let Some(held) = heads.held.iter_mut().find(|h| h.chain == next.chain) {
             held.head = Some(Head { seq: next.seq - 1, hash: next.prev });
-            held.flight = Some(Flight { hash, caller, statement });
+            held.flight = Some(Flight { hash, caller, statement, before, call });
         }
     });
 }
@@ -176,8 +186,10 @@ impl Heads {
     }
 
     fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
+        self.calls += 1;
+        let calls = self.calls;
         for held in self.held.iter_mut().filter(|h| plan.has(h.chain)) {
-            if let Some(next) = held.next(plan, caller, index) {
+            if let Some(next) = held.next(plan, caller, calls, index) {
                 return Ok(next);
             }
         }
@@ -235,9 +247,18 @@ impl Heads {
     }
 }
 
+impl Flight {
+    /// Has the row been stored, as far as can be said without asking the index? All rows come by here before they are stored;
+    /// so if the same statement comes again, nobody came in between, and one row more is stored, it is this one.
+    fn has_landed(&self, caller: usize, call: u64, table: &Rel) -> bool {
+        let is_next = self.caller == caller && self.call + 1 == call;
+        is_next && self.before.zip(Counts::of(table)).is_some_and(|(before, now)| before.has_one_more(now))
+    }
+}
+
 impl Held {
     /// The next place on this chain, or None when it cannot be used now.
-    fn next(&mut self, plan: &Plan, caller: usize, index: &mut ChainIndex<'_>) -> Option<Next> {
+    fn next(&mut self, plan: &Plan, caller: usize, call: u64, index: &mut ChainIndex<'_>) -> Option<Next> {
         let head = match self.head {
             Some(head) => head,
             None if self.in_flight_elsewhere(caller) => return None,
@@ -247,6 +268,12 @@ impl Held {
             self.head = Some(head);
             return Some(after(self.chain, head));
         };
+        if flight.has_landed(caller, call, index.table()) {
+            let head = Head { seq: head.seq + 1, hash: flight.hash };
+            self.flight = None;
+            self.head = Some(head);
+            return Some(after(self.chain, head));
+        }
         let landed = probe(index, self.chain, head.seq + 1).filter(|found| !found.speculative);
         let head = match landed {
             Some(found) => Head { seq: head.seq + 1, hash: found.hash? },
@@ -353,6 +380,8 @@ impl Heads {
             }
             End::SubRolledBack { sub } => {
                 self.held.retain(|h| h.sub != sub);
+                // What was counted before is not what is counted from now on.
+                self.calls += 1;
                 for held in &mut self.held {
                     held.head = None;
                 }

@@ -58,6 +58,11 @@ impl<'a> ChainIndex<'a> {
         })
     }
 
+    /// The table.
+    pub fn table(&self) -> &Rel {
+        self.table
+    }
+
     /// The entry (chain, seq), if it is visible.
     pub fn get(&mut self, chain: i32, seq: i64) -> Option<Found> {
         let mut keys = [

@@ -19,6 +19,7 @@ pub mod change;
 pub mod client;
 pub mod compat;
 pub mod context;
+pub mod counts;
 pub mod direct;
 pub mod entry;
 pub mod event_trigger;
