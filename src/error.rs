@@ -72,6 +72,8 @@ pub enum Error {
         table: String,
         /// Why it is refused.
         detail: String,
+        /// What to do; empty: end the tracking.
+        hint: String,
     },
     /// A table cannot be tracked.
     CannotTrack {
@@ -382,11 +384,11 @@ impl Error {
                 why,
                 "notary.create_log(name) makes one.".into(),
             ),
-            Self::Tracked { attempt, table, detail } => parts(
+            Self::Tracked { attempt, table, detail, hint } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: changes of {table} are tracked"),
                 detail,
-                format!("To end that, the table's owner can run: SELECT notary.untrack('{}', 'why')", table.replace('\'', "''")),
+                if hint.is_empty() { format!("To end that, the table's owner can run: {}", untrack(&table)) } else { hint },
             ),
             Self::CannotTrack { table, why, hint } => {
                 parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("{table} cannot be tracked"), why, hint)
@@ -413,10 +415,7 @@ impl Error {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("a change of {table} cannot be recorded"),
                 why,
-                format!(
-                    "Its owner can end the tracking, SELECT notary.untrack('{}', 'why'), and begin it anew with notary.track.",
-                    table.replace('\'', "''")
-                ),
+                format!("Its owner can end the tracking, {}, and begin it anew with notary.track.", untrack(&table)),
             ),
             Self::NotFromList { table, column, words } => parts(
                 Code::ERRCODE_CHECK_VIOLATION,
@@ -594,6 +593,11 @@ impl Error {
 /// What to type to end a log's protection.
 fn unprotect(log: &str) -> String {
     format!("SELECT notary.unprotect('{}', 'why')", log.replace('\'', "''"))
+}
+
+/// What to type to end a table's tracking.
+pub fn untrack(table: &str) -> String {
+    format!("SELECT notary.untrack({}, 'why')", crate::pg::spi::quote_literal(table))
 }
 
 impl std::fmt::Display for Error {

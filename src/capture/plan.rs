@@ -3,12 +3,10 @@
 use super::pii::Key;
 use crate::error::Error;
 use crate::log;
+use crate::pg::index;
 use crate::pg::json::{self, JsonWriter};
 use crate::pg::relation::Rel;
-use crate::pg::{context, index, spi};
-use crate::tracked::Arguments;
-use crate::{access, journal};
-use notary_core::id::LogId;
+use crate::tracked::{Arguments, log_table};
 use notary_core::line;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -107,24 +105,4 @@ fn dotted(table: pg_sys::Oid) -> String {
 /// A change cannot be recorded.
 pub fn damaged(table: &Rel, why: &str) -> Error {
     Error::TrackingDamaged { table: table.qualified(), why: why.to_owned() }
-}
-
-/// The table of a log: by its triggers; while it is not protected, as the extension remembers it.
-pub fn log_table(log: LogId) -> Result<Option<pg_sys::Oid>, Error> {
-    let functions = access::trigger_functions()?;
-    if let Some(table) = log::table_of(log, &functions)? {
-        return Ok(Some(table));
-    }
-    let sql =
-        "SELECT table_oid FROM notary.segment WHERE log = $1::pg_catalog.uuid AND database = $2 ORDER BY segment DESC";
-    let (log, here) = (log.to_string(), journal::database()?);
-    let args = [log.as_str().into(), here.as_str().into()];
-    let known = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<i64>(row, 1)))?;
-    let tables = known.into_iter().flatten().filter_map(|oid| u32::try_from(oid).ok()).map(pg_sys::Oid::from);
-    for table in tables {
-        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
-            return Ok(Some(log::root(&rel)));
-        }
-    }
-    Ok(None)
 }

@@ -1,15 +1,14 @@
 //! `notary.track`, `notary.untrack`: the triggers of a tracked table, and what the journal says of them.
 
 use super::pii::Key;
-use super::plan::log_table;
 use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::event_table;
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions};
 use crate::pg::relation::Rel;
-use crate::pg::{compat, context, index, spi};
-use crate::tracked::{self, Arguments};
+use crate::pg::{context, index, spi};
+use crate::tracked::{self, Arguments, log_table};
 use notary_core::id::LogId;
 use pgrx::datum::Array;
 use pgrx::{pg_extern, pg_sys};
@@ -79,12 +78,10 @@ fn begin(
     let arguments = Arguments { log, pii, exclude, full_rows };
     let (name, into) = (rel.qualified(), target.qualified());
     let has_key = !index::primary_key(&rel).is_empty();
-    let tables = tree(&rel, pg_sys::ShareRowExclusiveLock);
+    let tables = tracked::tree(&rel, pg_sys::ShareRowExclusiveLock);
     drop(rel);
-    make_triggers(&name, &arguments)?;
-    for partition in tables.into_iter().filter(|table| *table != relid) {
-        let partition = Rel::open(partition, pg_sys::NoLock).qualified();
-        tracked::make_truncate_trigger(&partition, &arguments)?;
+    for table in tables {
+        tracked::make_triggers(table, &arguments, &functions)?;
     }
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
@@ -106,37 +103,11 @@ fn begin(
     Ok(())
 }
 
-/// The table with all its partitions, locked.
-fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
-    if !rel.is_partitioned() {
-        return vec![rel.oid()];
-    }
-    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
-    compat::all_inheritors(rel.oid(), lock as pg_sys::LOCKMODE)
-}
-
 fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     let cannot =
         |why: &str, hint: &str| Err(Error::CannotTrack { table: rel.qualified(), why: why.into(), hint: hint.into() });
-    if !rel.is_table() {
-        return cannot("It is no table.", "Track the tables that it is made of.");
-    }
-    if rel.persistence() == pg_sys::RELPERSISTENCE_TEMP {
-        return cannot("It is a temporary table, which no other session sees.", "");
-    }
-    if rel.persistence() == pg_sys::RELPERSISTENCE_UNLOGGED {
-        return cannot(
-            "It is unlogged: a crash empties it, and nothing would tell of that.",
-            "ALTER TABLE … SET LOGGED.",
-        );
-    }
-    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
-    let has_heirs = compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE).len() > 1;
-    if has_heirs && !rel.is_partitioned() {
-        return cannot(
-            "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
-            "Track the tables that inherit, which hold the rows.",
-        );
+    if let Some((why, hint)) = tracked::unfit(rel) {
+        return cannot(why, hint);
     }
     if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
         return cannot("It is a log: its entries never change.", "");
@@ -152,6 +123,12 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     }
     if rel.is_partition() {
         return cannot("It is a partition.", "Track the partitioned table.");
+    }
+    for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
+        let partition = Rel::open(partition, pg_sys::NoLock);
+        if let Some((why, hint)) = tracked::unfit(&partition) {
+            return cannot(&format!("Of its partition {}: {why}", partition.qualified()), hint);
+        }
     }
     Ok(())
 }
@@ -186,20 +163,6 @@ fn event_log(target: &Rel, functions: &Functions) -> Result<LogId, Error> {
     }
 }
 
-/// Makes the triggers on a table, as the superuser who may call their function; they always fire.
-fn make_triggers(table: &str, arguments: &Arguments) -> Result<(), Error> {
-    let row = spi::quote_ident(tracked::ROWS);
-    let args = arguments.to_sql();
-    let sql = format!(
-        "CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION notary.capture({args})"
-    );
-    context::as_superuser(|| {
-        spi::run(&sql, &[])?;
-        spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {row}"), &[])
-    })?;
-    tracked::make_truncate_trigger(table, arguments)
-}
-
 fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(table, "table", "SELECT notary.untrack('customers', 'why');")?;
     let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
@@ -217,7 +180,7 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
         return Err(Error::IsPartition { table: name, root });
     }
     let mut arguments = None;
-    let tables = tree(&rel, pg_sys::AccessExclusiveLock);
+    let tables = tracked::tree(&rel, pg_sys::AccessExclusiveLock);
     drop(rel);
     let _permits: Vec<_> = tables.iter().map(|table| log::permit(*table)).collect();
     let mut dropped = 0;
@@ -225,7 +188,7 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
         let rel = Rel::open(*table, pg_sys::NoLock);
         let (qualified, triggers) = (rel.qualified(), tracked::triggers(&rel, &functions));
         drop(rel);
-        // Those of partitions that are clones go with their original.
+        // Clones go with their original: somebody may have made one round the guard.
         for trigger in triggers.into_iter().filter(|trigger| !trigger.cloned) {
             arguments = arguments.or_else(|| Arguments::parse(&trigger.args));
             let sql = format!("DROP TRIGGER {} ON {qualified}", spi::quote_ident(&trigger.name));

@@ -1,11 +1,13 @@
 //! The triggers of a log: ours stay as they are, and nothing runs after the one that chains.
 
 use super::facts::{self, Trigger};
-use crate::error::Error;
+use crate::error::{Error, untrack};
 use crate::journal;
 use crate::log::{self, Functions};
-use crate::pg::catalog_scan::View;
+use crate::pg::catalog_scan::{self, View};
+use crate::pg::relation::Rel;
 use crate::pg::spi::quote_ident;
+use crate::tracked::{self, Arguments};
 use pgrx::pg_sys;
 
 /// CREATE TRIGGER, and CREATE OR REPLACE over one that was there.
@@ -18,7 +20,7 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     if let Some(old) = old {
         let attempt = format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name));
         if old.function == functions.capture {
-            return Err(tracked(&old, attempt));
+            return Err(end_of_tracking(&old, attempt));
         }
         return Err(facts::refusal(old.table, attempt, "The trigger is what makes the table a log.", ""));
     }
@@ -64,7 +66,7 @@ pub fn altered(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         };
         let attempt = format!("{attempt} {}", quote_ident(&old.name));
         if old.function == functions.capture {
-            return Err(tracked(&old, attempt));
+            return Err(end_of_tracking(&old, attempt));
         }
         return Err(facts::refusal(
             old.table,
@@ -110,7 +112,7 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     }
     if old.function == functions.capture {
-        return Err(tracked(&old, super::start::drop_command("DROP TRIGGER")));
+        return Err(end_of_tracking(&old, super::start::drop_command("DROP TRIGGER")));
     }
     Err(facts::refusal(
         old.table,
@@ -118,16 +120,34 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         &format!(
             "It would drop the trigger {}, which makes {} a log.",
             quote_ident(&old.name),
-            crate::pg::catalog_scan::qualified(old.table)
+            catalog_scan::qualified(old.table)
         ),
         "",
     ))
 }
 
 /// The refusal to end a table's tracking in another way than by notary.untrack.
-pub fn tracked(old: &Trigger, attempt: String) -> Error {
+pub fn end_of_tracking(old: &Trigger, attempt: String) -> Error {
     let root = facts::root(old.table);
-    let table = crate::pg::catalog_scan::qualified(root);
+    let table = catalog_scan::qualified(root);
     let detail = format!("Its trigger {} would not record them any more.", quote_ident(&old.name));
-    Error::Tracked { attempt, table, detail }
+    let partition =
+        (root != old.table && attempt.starts_with("DROP TABLE")).then(|| catalog_scan::qualified(old.table));
+    let hint = partition.and_then(|partition| around(root, &format!("DROP TABLE {partition}"))).unwrap_or_default();
+    Error::Tracked { attempt, table, detail, hint }
+}
+
+/// How to run a command on a tracked table so that nothing is missed: the whole transaction, ready to be typed. None where
+/// the table's triggers do not say how it is tracked.
+pub fn around(table: pg_sys::Oid, command: &str) -> Option<String> {
+    let functions = Functions::find()?;
+    let rel = Rel::try_open(table, pg_sys::AccessShareLock)?;
+    let arguments = tracked::triggers(&rel, &functions).iter().find_map(|t| Arguments::parse(&t.args))?;
+    let (name, log) = (rel.qualified(), tracked::log_table(arguments.log).ok()??);
+    let log = Rel::try_open(log, pg_sys::AccessShareLock)?.qualified();
+    Some(format!(
+        "In one transaction nothing is missed: BEGIN; {}; {command}; SELECT notary.track({}); COMMIT;",
+        untrack(&name),
+        arguments.as_call(&name, &log)
+    ))
 }
