@@ -196,6 +196,8 @@ pub enum Error {
         attempt: String,
         /// One of the logs, qualified.
         log: String,
+        /// Are there tracked tables?
+        tracked: bool,
     },
     /// A log is not intact (assert_intact).
     NotIntact {
@@ -317,7 +319,7 @@ impl Error {
     /// The log and what was tried on it, where the error is a refusal.
     fn attempt(&self) -> Option<(String, String)> {
         match self {
-            Self::Refused { log, attempt, .. } | Self::GuardRefused { log, attempt } => {
+            Self::Refused { log, attempt, .. } | Self::GuardRefused { log, attempt, .. } => {
                 Some((log.clone(), attempt.clone()))
             }
             Self::ValuesSupplied { table, column } => Some((table.clone(), format!("INSERT with {column}"))),
@@ -511,11 +513,18 @@ impl Error {
                     hint => format!("{hint} Otherwise its owner can run: {}", unprotect(&log)),
                 },
             ),
-            Self::GuardRefused { attempt, log } => parts(
+            Self::GuardRefused { attempt, log, tracked } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: {log} is an append-only log"),
                 "What guards the logs would be weakened.".into(),
-                format!("To end all protection, unprotect every log first, notary.journal last: {}", unprotect(&log)),
+                match tracked {
+                    false => {
+                        format!("To end all protection, unprotect every log first, notary.journal last: {}", unprotect(&log))
+                    }
+                    true => "To end all protection, end all tracking first, SELECT notary.untrack(\"table\", 'why') FROM \
+                             notary.tracked; then unprotect every log, notary.journal last."
+                        .into(),
+                },
             ),
             Self::NotIntact { summary, detail } => parts(
                 Code::ERRCODE_DATA_CORRUPTED,

@@ -1,4 +1,4 @@
-//! `notary.track`, `notary.untrack`: the triggers of a tracked table, and what the journal says of them.
+//! `notary.track`, `notary.untrack`, `notary.forget_tracked`: the triggers of a tracked table, and what the journal says of them.
 
 use super::pii::Key;
 use crate::access;
@@ -8,6 +8,7 @@ use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions};
 use crate::pg::relation::Rel;
 use crate::pg::{context, index, spi};
+use crate::told::{self, Told};
 use crate::tracked::{self, Arguments, log_table};
 use notary_core::id::LogId;
 use pgrx::datum::Array;
@@ -33,6 +34,13 @@ fn track(
 fn untrack(table: Option<pg_sys::Oid>, reason: Option<&str>) {
     journal::must_be_writable("notary.untrack()").or_raise();
     end(table, reason).or_raise();
+}
+
+/// `notary.forget_tracked(relation, reason)`.
+#[pg_extern(sql = false)]
+fn forget_tracked(relation: Option<&str>, reason: Option<&str>) {
+    journal::must_be_writable("notary.forget_tracked()").or_raise();
+    forget(relation, reason).or_raise();
 }
 
 fn names(names: Option<Array<'_, &CStr>>) -> Vec<String> {
@@ -165,11 +173,7 @@ fn event_log(target: &Rel, functions: &Functions) -> Result<LogId, Error> {
 
 fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(table, "table", "SELECT notary.untrack('customers', 'why');")?;
-    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
-        message: "a reason must be given".into(),
-        detail: "It is written to notary.journal, for the auditors.".into(),
-        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
-    })?;
+    let reason = reason_given(reason)?;
     let functions = access::trigger_functions()?;
     access::ownership(relid, "untrack it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
@@ -196,17 +200,73 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
             dropped += 1;
         }
     }
-    if dropped == 0 {
-        return Err(Error::NotTracked { table: name });
-    }
+    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard.
+    let told = match dropped {
+        0 => Some(
+            told::tracked()?
+                .into_iter()
+                .find(|told| if told.here { told.table == relid } else { told.relation == name })
+                .ok_or_else(|| Error::NotTracked { table: name.clone() })?,
+        ),
+        _ => None,
+    };
+    let log = arguments.map(|arguments| arguments.log).or(told.as_ref().and_then(|told| told.log));
+    write_end(&name, relid, log, reason)?;
+    let gone = if told.is_some() { "; its triggers were gone already" } else { "" };
+    pgrx::notice!("changes of {name} are no longer recorded{gone}");
+    Ok(())
+}
+
+fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
+    reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
+    })
+}
+
+fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &str) -> Result<(), Error> {
+    // A table that was restored alone has come without it.
+    context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
         action: Action::Untrack,
-        log: arguments.map(|arguments| arguments.log),
+        log,
         segment: None,
-        relation: Some(&name),
+        relation: Some(relation),
         reason: Some(reason),
-        details: json!({ "table_oid": relid.to_u32() }),
-    })?;
-    pgrx::notice!("changes of {name} are no longer recorded");
+        details: json!({ "table_oid": table.to_u32() }),
+    })
+}
+
+/// Ends the tracking of tables that are gone, so that they are not missed any more.
+fn forget(relation: Option<&str>, reason: Option<&str>) -> Result<(), Error> {
+    let relation = required(relation, "relation", "SELECT notary.forget_tracked('public.customers', 'why');")?;
+    let reason = reason_given(reason)?;
+    let told: Vec<_> = told::tracked()?.into_iter().filter(|told| told.relation == relation).collect();
+    let gone = |told: &Told| !told.here || Rel::try_open(told.table, pg_sys::AccessShareLock).is_none();
+    let (gone, there): (Vec<_>, Vec<_>) = told.into_iter().partition(gone);
+    match (gone.is_empty(), there.first()) {
+        (false, _) => {}
+        (true, None) => {
+            return Err(Error::BadArgument {
+                message: format!("notary.journal does not say that {relation} is tracked"),
+                detail: "Names are as it has them: schema.table, quoted where needed.".into(),
+                hint: "SELECT DISTINCT relation FROM notary.journal WHERE action = 'track' shows them.".into(),
+            });
+        }
+        (true, Some(told)) => {
+            let table = Rel::open(told.table, pg_sys::AccessShareLock).qualified();
+            return Err(Error::Tracked {
+                attempt: "forgetting".into(),
+                table,
+                detail: "Only a table that is gone can be forgotten, and this one is still in this database.".into(),
+                hint: String::new(),
+            });
+        }
+    }
+    for told in gone {
+        write_end(&told.relation, told.table, told.log, reason)?;
+    }
+    pgrx::notice!("{relation}, which is gone, is not missed any more");
     Ok(())
 }

@@ -19,6 +19,7 @@ use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
 use crate::pg::{context, lock, spi};
+use crate::tracked;
 use notary_core::id::LogId;
 use pgrx::iter::SetOfIterator;
 use pgrx::{Uuid, pg_extern, pg_sys};
@@ -204,7 +205,14 @@ fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
     let sql = "SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2) AND tgrelid <> $3 LIMIT 1";
     let args = [functions.append.into(), functions.refuse.into(), relid.into()];
     if spi::rows(sql, &args, |_| Ok(()))?.is_empty() {
-        return Ok(());
+        return match tracked::tables(functions)?.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Installation {
+                message: "notary.journal cannot be unprotected while there are tracked tables".into(),
+                detail: "What is done to their tracking must be written to it.".into(),
+                hint: "Untrack them first: SELECT notary.untrack(\"table\", 'why') FROM notary.tracked".into(),
+            }),
+        };
     }
     Err(Error::Installation {
         message: "notary.journal cannot be unprotected while there are other logs".into(),
