@@ -12,11 +12,11 @@ use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::relation::{self, Rel, Trigger};
 use crate::pg::{catalog, compat, context, spi};
-use crate::{access, journal};
+use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The trigger for rows. Triggers fire in the order of their names' bytes, and this one first: a change is told before those
 /// that the table's own triggers make because of it.
@@ -299,6 +299,62 @@ pub fn tables(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
     let args = [functions.capture.into(), ROWS.into(), ALL.into()];
     let tables = catalog::rows(sql, &args, |row| spi::get::<pg_sys::Oid>(row, 1))?;
     Ok(tables.into_iter().flatten().collect())
+}
+
+/// The tables whose changes are recorded in a log.
+pub fn into(log: LogId, functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
+    let mut into = Vec::new();
+    for table in tables(functions)? {
+        let triggers = catalog::triggers(table)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        if ours.filter_map(|t| Arguments::parse(&t.args)).any(|arguments| arguments.log == log) {
+            into.push(table);
+        }
+    }
+    Ok(into)
+}
+
+/// A table whose changes are recorded in this one, protected or not.
+pub fn recorded_in(table: pg_sys::Oid, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
+    for tracked in tables(functions)? {
+        let triggers = catalog::triggers(tracked)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        if let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next()
+            && log_table(arguments.log)? == Some(table)
+        {
+            return Ok(Some(tracked));
+        }
+    }
+    Ok(None)
+}
+
+/// What is wrong with the log that a table's changes go to.
+pub fn log_problem(log: LogId, functions: &Functions) -> Result<Option<&'static str>, Error> {
+    Ok(match (log::table_of(log, functions)?, log_table(log)?) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some("the log that its events go to is not protected, so that they can be changed there"),
+        (None, None) => Some("the log that its events go to is not in this database"),
+    })
+}
+
+/// Are rows being loaded into a copy that is being restored? Then they bring their events along. Superusers alone say so,
+/// by notary.restore, and it counts only as long as nothing was done here that the journal tells of.
+pub fn is_loading() -> Result<bool, Error> {
+    thread_local! {
+        /// The transaction, and what was found: a load brings many rows.
+        static ASKED: Cell<(u32, bool)> = const { Cell::new((0, false)) };
+    }
+    if !gucs::restore() || !context::superuser() {
+        return Ok(false);
+    }
+    let current = context::transaction();
+    let (asked, loading) = ASKED.get();
+    if current != 0 && asked == current {
+        return Ok(loading);
+    }
+    let loading = !(journal::exists()? && journal::is_begun()?);
+    ASKED.set((current, loading));
+    Ok(loading)
 }
 
 /// The table of a log: by its triggers; while it is not protected, as the extension remembers it.

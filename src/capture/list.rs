@@ -28,8 +28,8 @@ fn each(results: &mut Results) -> Result<(), Error> {
             .map(|t| t.args);
         let arguments = args.and_then(|args| Arguments::parse(&args));
         let log = arguments.as_ref().map(|arguments| log_table(arguments.log)).transpose()?.flatten();
-        let missing = log.is_none().then(|| "the log that its events go to is not in this database".to_owned());
-        let problem = tracked::problem(&rel, &functions)?.or(missing);
+        let of_log = arguments.as_ref().map(|arguments| tracked::log_problem(arguments.log, &functions)).transpose()?;
+        let problem = tracked::problem(&rel, &functions)?.or(of_log.flatten().map(str::to_owned));
         results.put(vec![
             datum(table),
             log.and_then(datum),

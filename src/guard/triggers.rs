@@ -16,8 +16,11 @@ pub fn created(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         return Ok(());
     };
     // The first trigger of a table is made in two steps, so that the new row may be found in both views.
-    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old) && old.is_guarded(functions));
-    if let Some(old) = old {
+    let old = facts::trigger(oid, View::Before).filter(|old| new.replaces(old));
+    if let Some(old) = &old {
+        takes_changes(old, || format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name)), functions)?;
+    }
+    if let Some(old) = old.filter(|old| old.is_guarded(functions)) {
         let attempt = format!("CREATE OR REPLACE TRIGGER {}", quote_ident(&old.name));
         if old.function == functions.capture {
             return Err(end_of_tracking(&old, attempt));
@@ -54,6 +57,9 @@ pub fn altered(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let (Some(old), Some(new)) = (facts::trigger(oid, View::Before), facts::trigger(oid, View::After)) else {
         return Ok(());
     };
+    if old.name != new.name || strength(new.enabled) < strength(old.enabled) {
+        takes_changes(&old, || format!("ALTER TRIGGER {}", quote_ident(&old.name)), functions)?;
+    }
     if old.is_guarded(functions) {
         let attempt = if old.name != new.name {
             "RENAME TRIGGER"
@@ -105,9 +111,13 @@ fn in_time(new: &Trigger, attempt: &str, functions: &Functions) -> Result<(), Er
 
 /// DROP TRIGGER, directly or with something that it depends on.
 pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    let Some(old) = facts::trigger(oid, View::Before).filter(|old| old.is_guarded(functions)) else {
+    let Some(old) = facts::trigger(oid, View::Before) else {
         return Ok(());
     };
+    takes_changes(&old, || super::start::drop_command("DROP TRIGGER"), functions)?;
+    if !old.is_guarded(functions) {
+        return Ok(());
+    }
     if log::permitted(old.table) {
         return Ok(());
     }
@@ -124,6 +134,26 @@ pub fn dropped(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
         ),
         "",
     ))
+}
+
+/// An event log that is not protected, and that changes of tables are recorded in, keeps the trigger that events need. So
+/// it is not dropped either, since its triggers go with it.
+fn takes_changes(old: &Trigger, attempt: impl Fn() -> String, functions: &Functions) -> Result<(), Error> {
+    if old.function != functions.about || facts::is_log(old.table, functions) {
+        return Ok(());
+    }
+    let Some(table) = tracked::recorded_in(old.table, functions)? else {
+        return Ok(());
+    };
+    Err(Error::Tracked {
+        attempt: attempt(),
+        table: catalog_scan::qualified(table),
+        detail: format!(
+            "They are recorded in {}, and without that the table takes no changes.",
+            catalog_scan::qualified(old.table)
+        ),
+        hint: String::new(),
+    })
 }
 
 /// The refusal to end a table's tracking in another way than by notary.untrack.

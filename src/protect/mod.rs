@@ -174,7 +174,11 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     if let Some(log) = log {
         memory::remember_ended_elsewhere(log)?;
     }
-    for details in states {
+    let tracked = log.map_or(Ok(Vec::new()), |log| tracked_into(log, &functions))?;
+    for mut details in states {
+        if !tracked.is_empty() {
+            details["tracked"] = json!(tracked);
+        }
         journal::write(&Entry {
             action: Action::Unprotect,
             log,
@@ -188,6 +192,13 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         segment::drop_triggers(table, &functions)?;
     }
     pgrx::notice!("{name} is no longer protected; its notary_* columns and their values stay");
+    if !tracked.is_empty() {
+        pgrx::warning!(
+            "changes of {} go on being recorded in {name}, where they can be changed now: protect it again, or end that with \
+             notary.untrack",
+            tracked.join(", ")
+        );
+    }
     if findings > 0 {
         pgrx::warning!(
             "{name} was not intact: {findings} finding(s) were written to notary.journal; what was changed or is missing stays \
@@ -195,6 +206,11 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         );
     }
     Ok(())
+}
+
+fn tracked_into(log: LogId, functions: &Functions) -> Result<Vec<String>, Error> {
+    let tables = tracked::into(log, functions)?.into_iter();
+    Ok(tables.filter_map(|table| Rel::try_open(table, pg_sys::AccessShareLock)).map(|rel| rel.qualified()).collect())
 }
 
 /// The journal is protected for as long as any other log is: their unprotection must be written to it.

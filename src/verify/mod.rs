@@ -341,6 +341,7 @@ impl Targets {
         if !hidden.is_empty() {
             pgrx::warning!("not checked, because the SELECT privilege is missing: {}", hidden.join(", "));
         }
+        tracking::warn_of_unprotected(&functions)?;
         let mut lost = Vec::new();
         for log in known::lost(&present, &functions)? {
             let words = format!(

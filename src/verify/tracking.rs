@@ -61,6 +61,20 @@ pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
     Ok(found)
 }
 
+/// Warns of tables whose changes go to a log that is not protected: no check of any log would say so.
+pub fn warn_of_unprotected(functions: &Functions) -> Result<(), Error> {
+    for table in tracked::tables(functions)? {
+        let triggers = catalog::triggers(table)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next() else { continue };
+        let Some(problem) = tracked::log_problem(arguments.log, functions)? else { continue };
+        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
+            pgrx::warning!("changes of {} are tracked, and {problem}", rel.qualified());
+        }
+    }
+    Ok(())
+}
+
 /// Says which tables were tracked into this log in the database that this one was restored from, and are not here.
 pub fn tell_of_those_left_out(log: LogId) -> Result<(), Error> {
     for told in told::tracked()?.into_iter().filter(|told| !told.here && told.log == Some(log)) {

@@ -161,3 +161,50 @@ fn a_tracked_table_that_was_restored_alone_takes_changes_after_untrack() {
     );
     assert_found(&mut client, "notary.journal", &[]);
 }
+
+/// docs/restore.md: with notary.restore on, what a restore loads is not recorded a second time.
+#[test]
+fn the_schema_first_and_the_data_after() {
+    let db = source();
+    let dump = shared().pg_dump(db.name(), &["-Fc"]).ok().stdout_bytes;
+    let copy = shared().bare_db("later");
+    shared().pg_restore(copy.name(), &["--exit-on-error", "--schema-only"], &dump).ok();
+    let data = shared().pg_dump(db.name(), &["--data-only"]).ok().stdout;
+    copy.psql(&format!("SET notary.restore = on; {data}")).ok();
+    assert_goes_on(&db, &copy);
+}
+
+#[test]
+fn nobody_but_a_superuser_loads_unseen_and_only_into_a_copy() {
+    let db = scene("unseen");
+    let app = db.role("app");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!("CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); GRANT ALL ON t TO \"{app}\""),
+    );
+    let load = "INSERT INTO t VALUES (1)";
+    // Before the library is there PostgreSQL lets anybody set it.
+    let mut theirs = db.client_as(&app);
+    run(&mut theirs, "SET notary.restore = on");
+    run(&mut theirs, load);
+    assert_eq!(refused(&mut theirs, "SET notary.restore = on").code, "42501");
+    run(&mut theirs, load);
+    // Things have been done here: whatever comes now is new.
+    run(&mut client, &format!("SET notary.restore = on; {load}; COPY t FROM PROGRAM 'echo 2'"));
+    assert_eq!(events(&mut client).len(), 4);
+    // A copy that nothing was done in.
+    let copy = copy_of(&db, &[]);
+    let mut client = copy.client();
+    run(&mut client, &format!("GRANT ALL ON t TO \"{app}\"; SET notary.restore = on; {load}"));
+    assert_eq!(events(&mut client).len(), 4);
+    run(&mut client, "UPDATE t SET id = 5 WHERE id = 2; DELETE FROM t WHERE id = 5");
+    assert_eq!(events(&mut client).len(), 6, "a restore does no such thing");
+    run(&mut client, &format!("SET ROLE \"{app}\"; {load}; RESET ROLE"));
+    assert_eq!(events(&mut client).len(), 7);
+    run(&mut client, &format!("SELECT notary.attest(); {load}"));
+    assert_eq!(events(&mut client).len(), 8);
+    run(&mut client, &format!("RESET notary.restore; {load}"));
+    assert_eq!(events(&mut client).len(), 9);
+    assert_found(&mut client, "audit", &[]);
+}
