@@ -116,6 +116,33 @@ pub fn make_triggers(table: pg_sys::Oid, arguments: &Arguments, functions: &Func
     Ok(())
 }
 
+/// Columns whose generated values rows hold, each with the columns that it is computed from, whose values it repeats.
+pub fn generated(rel: &Rel) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let columns = rel.columns();
+    if !columns.iter().any(|column| column.generated) {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT adnum, adbin::text FROM pg_catalog.pg_attrdef WHERE adrelid = $1";
+    let expressions = catalog::rows(sql, &[rel.oid().into()], |row| {
+        Ok((spi::get::<i16>(row, 1)?, spi::get::<String>(row, 2)?.unwrap_or_default()))
+    })?;
+    let of = |expression: &str| {
+        let words: Vec<_> = expression.split_ascii_whitespace().collect();
+        let numbers =
+            words.windows(2).filter(|pair| pair[0] == ":varattno").filter_map(|pair| pair[1].parse::<i16>().ok());
+        let numbers: Vec<_> = numbers.collect();
+        // 0 is the whole row.
+        columns.iter().filter(|c| numbers.contains(&c.number) || numbers.contains(&0)).map(|c| c.name.clone()).collect()
+    };
+    let generated = columns.iter().filter(|column| column.generated && !column.is_virtual);
+    Ok(generated
+        .filter_map(|column| {
+            expressions.iter().find(|(number, _)| *number == Some(column.number)).map(|e| (column, &e.1))
+        })
+        .map(|(column, expression)| (column.name.clone(), of(expression)))
+        .collect())
+}
+
 /// The table with all its partitions, locked.
 pub fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
     if !rel.is_partitioned() {

@@ -6,7 +6,7 @@ use crate::log;
 use crate::pg::index;
 use crate::pg::json::{self, JsonWriter};
 use crate::pg::relation::Rel;
-use crate::tracked::{Arguments, log_table};
+use crate::tracked::{self, Arguments, log_table};
 use notary_core::line;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -50,9 +50,18 @@ impl Plan {
             .ok_or_else(|| damaged("The trigger's arguments are not those that notary.track gave it."))?;
         let log = log_table(arguments.log)?
             .ok_or_else(|| damaged("The log that its events go to is not in this database."))?;
+        // What a column is kept out for, one that is generated from it does not show either; notary.track refuses those, and
+        // they can come later.
+        let generated = tracked::generated(table)?;
+        let is_from = |name: &String, names: &[String]| {
+            generated.iter().any(|(column, from)| column == name && from.iter().any(|from| names.contains(from)))
+        };
         let mut columns = Vec::new();
         for column in table.columns() {
-            if column.is_virtual || arguments.exclude.contains(&column.name) {
+            let is_pii = arguments.pii.contains(&column.name);
+            let is_left_out =
+                arguments.exclude.contains(&column.name) || !is_pii && is_from(&column.name, &arguments.exclude);
+            if column.is_virtual || is_left_out {
                 continue;
             }
             let mut key = Vec::new();
@@ -61,7 +70,7 @@ impl Plan {
                 index: usize::try_from(column.number - 1).unwrap_or(0),
                 key,
                 writer: RefCell::new(json::writer(column.type_oid)),
-                is_pii: arguments.pii.contains(&column.name),
+                is_pii: is_pii || is_from(&column.name, &arguments.pii),
                 by_value: column.by_value,
                 length: column.length,
                 name: column.name.clone(),

@@ -85,7 +85,7 @@ fn begin(
     }
     let arguments = Arguments { log, pii, exclude, full_rows };
     let (name, into) = (rel.qualified(), target.qualified());
-    let has_key = !index::primary_key(&rel).is_empty();
+    let key = without_key(&rel, &arguments.exclude);
     let tables = tracked::tree(&rel, pg_sys::ShareRowExclusiveLock);
     drop(rel);
     for table in tables {
@@ -106,7 +106,6 @@ fn begin(
             "full_rows": full_rows,
         }),
     })?;
-    let key = if has_key { "" } else { "; it has no primary key, so that events do not name the row" };
     pgrx::notice!("changes of {name} are now recorded in {into}{key}");
     Ok(())
 }
@@ -141,11 +140,41 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     Ok(())
 }
 
+/// Why events do not name the row, for the notice; empty where they do.
+fn without_key(rel: &Rel, exclude: &[String]) -> String {
+    let key = index::primary_key(rel);
+    if key.is_empty() {
+        return "; it has no primary key, so that events do not name the row".into();
+    }
+    let columns = rel.columns();
+    match columns.iter().find(|column| key.contains(&column.number) && exclude.contains(&column.name)) {
+        Some(column) => {
+            format!("; \"{}\" of its primary key is excluded, so that events do not name the row", column.name)
+        }
+        None => String::new(),
+    }
+}
+
 fn check_columns(rel: &Rel, pii: &[String], exclude: &[String]) -> Result<(), Error> {
     let columns = rel.columns();
     for name in pii.iter().chain(exclude) {
         if !columns.iter().any(|column| column.name == *name) {
             return Err(Error::NoColumn { table: rel.qualified(), column: name.clone() });
+        }
+    }
+    for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
+        let partition = Rel::open(partition, pg_sys::NoLock);
+        for (column, from) in tracked::generated(&partition)? {
+            let source = from.iter().find(|from| pii.contains(from) || exclude.contains(from));
+            if let Some(source) = source.filter(|_| !pii.contains(&column) && !exclude.contains(&column)) {
+                return Err(Error::CannotTrack {
+                    table: partition.qualified(),
+                    why: format!(
+                        "Column \"{column}\" is generated from \"{source}\", which is to be kept out of the log."
+                    ),
+                    hint: format!("Name \"{column}\" as pii too, or exclude it."),
+                });
+            }
         }
     }
     match pii.iter().find(|name| exclude.contains(name)) {
