@@ -160,9 +160,12 @@ fn takes_changes(old: &Trigger, attempt: impl Fn() -> String, functions: &Functi
 pub fn end_of_tracking(old: &Trigger, attempt: String) -> Error {
     let root = facts::root(old.table);
     let table = catalog_scan::qualified(root);
-    let detail = format!("Its trigger {} would not record them any more.", quote_ident(&old.name));
-    let partition =
-        (root != old.table && attempt.starts_with("DROP TABLE")).then(|| catalog_scan::qualified(old.table));
+    let drops_table = attempt.starts_with("DROP TABLE");
+    let detail = match drops_table {
+        true => "Its rows would go with it, and no event would say so.".into(),
+        false => format!("Its trigger {} would not record them any more.", quote_ident(&old.name)),
+    };
+    let partition = (root != old.table && drops_table).then(|| catalog_scan::qualified(old.table));
     let hint = partition.and_then(|partition| around(root, &format!("DROP TABLE {partition}"))).unwrap_or_default();
     Error::Tracked { attempt, table, detail, hint }
 }
