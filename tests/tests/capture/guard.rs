@@ -64,7 +64,9 @@ fn nobody_ends_it_in_another_way() {
         "DROP EXTENSION pg_notary CASCADE",
         r#"ALTER TRIGGER "!notary_track" ON s.t DEPENDS ON EXTENSION plpgsql"#,
     ] {
-        assert_eq!(refused(&mut client, sql).code, "55000", "{sql}");
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}");
+        assert!(error.hint.contains("notary.untrack("), "{sql}: {error}");
     }
     run(&mut client, "SET session_replication_role = replica; INSERT INTO s.t VALUES (2, 'y'); TRUNCATE s.t");
     assert_eq!(events(&mut client).len(), 3);

@@ -70,3 +70,53 @@ fn a_tracked_table_does_not_become_what_cannot_be_tracked() {
         assert_found(&mut client, "audit", &[]);
     }
 }
+
+#[test]
+fn what_keeps_the_event_from_being_written_keeps_the_change_from_being_made() {
+    let db = scene("stopped");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); SET notary.context_claims = 'app.claims'",
+    );
+    for setting in ["notary.ip = 'nowhere'", "app.claims = '{not json'"] {
+        run(&mut client, &format!("BEGIN; SET LOCAL {setting}"));
+        refused(&mut client, "INSERT INTO t VALUES (1)");
+        run(&mut client, "ROLLBACK");
+    }
+    run(&mut client, "INSERT INTO t VALUES (1)");
+    assert_eq!(texts(&mut client, "SELECT count(*) || ' ' || (SELECT count(*) FROM audit) FROM t"), ["1 1"]);
+}
+
+/// docs/events.md: the table's own AFTER triggers fire row by row, and `!notary_track` comes first for each; what a BEFORE
+/// trigger changes is told before the change that it was fired by.
+#[test]
+fn events_of_a_statement_stand_in_the_order_of_its_triggers() {
+    let db = scene("order");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, n int); SELECT notary.track('t', 'audit');
+         CREATE FUNCTION other_first() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN UPDATE t SET n = n + 1 WHERE id = 100; RETURN NEW; END';
+         CREATE TRIGGER b BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.id < 100) EXECUTE FUNCTION other_first();
+         INSERT INTO t VALUES (100, 0); INSERT INTO t VALUES (1, 0)",
+    );
+    let said: Vec<_> = events(&mut client).iter().map(|e| e.split(" {").next().unwrap().to_owned()).collect();
+    assert_eq!(said, ["t.insert 100 >", "t.update 100", "t.insert 1 >"]);
+}
+
+#[test]
+fn locks_and_times_are_those_that_the_documentation_tells() {
+    let db = scene("locks");
+    let mut client = db.client();
+    run(&mut client, "CREATE TABLE t (id int)");
+    let locks = "SELECT mode FROM pg_locks WHERE relation = 't'::regclass AND pid = pg_backend_pid() AND mode ~ 'Exclusive' ORDER BY 1";
+    run(&mut client, "BEGIN; SELECT notary.track('t', 'audit')");
+    assert_eq!(texts(&mut client, locks), ["ShareRowExclusiveLock"]);
+    run(&mut client, "COMMIT; BEGIN; SELECT notary.untrack('t', 'a test')");
+    assert!(texts(&mut client, locks).contains(&"AccessExclusiveLock".to_owned()));
+    run(&mut client, "ROLLBACK");
+    let plan = texts(&mut client, "EXPLAIN (ANALYZE) INSERT INTO t VALUES (1)");
+    assert!(plan.iter().any(|line| line.starts_with("Trigger !notary_track: time=")), "{plan:#?}");
+}
