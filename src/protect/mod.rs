@@ -18,7 +18,7 @@ use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::pg::{context, lock, spi};
+use crate::pg::{catalog_scan, context, lock, spi};
 use crate::tracked;
 use notary_core::id::LogId;
 use pgrx::iter::SetOfIterator;
@@ -208,9 +208,9 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     Ok(())
 }
 
+/// The names of the tables whose changes are recorded in a log. None is locked: one that is being emptied waits for the log.
 fn tracked_into(log: LogId, functions: &Functions) -> Result<Vec<String>, Error> {
-    let tables = tracked::into(log, functions)?.into_iter();
-    Ok(tables.filter_map(|table| Rel::try_open(table, pg_sys::AccessShareLock)).map(|rel| rel.qualified()).collect())
+    Ok(tracked::into(log, functions)?.into_iter().map(catalog_scan::qualified).collect())
 }
 
 /// The journal is protected for as long as any other log is: their unprotection must be written to it.
