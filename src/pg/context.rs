@@ -254,9 +254,11 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user.
+/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user. So the
+/// session's search_path is set aside too: by it, an operator `=` that anybody made would be called with these rights from
+/// a trigger, where no function pins it.
 pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
-    as_role(some_superuser(), false, work)
+    with_safe_path(|| as_role(some_superuser(), false, work))
 }
 
 /// The superuser who was there first, or the extension's owner where somebody took that one's rights away.
