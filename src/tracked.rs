@@ -285,14 +285,56 @@ fn rename_in_triggers<'a>(
 const ROW_KIND: u32 =
     pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
 
-/// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded.
-pub fn problem(rel: &Rel, functions: &Functions) -> Result<Option<String>, Error> {
-    for table in tree(rel, pg_sys::AccessShareLock) {
-        let rel = Rel::open(table, pg_sys::NoLock);
-        let triggers = catalog::triggers(table)?;
-        let rows = (!rel.is_partitioned()).then_some((ROWS, ROW_KIND));
-        for (name, kind) in rows.into_iter().chain([(ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)]) {
-            let wrong = match triggers.iter().find(|t| t.name == name) {
+/// A table, or one of its partitions, as pg_class has it.
+struct Member {
+    oid: pg_sys::Oid,
+    name: String,
+    has_rows: bool,
+    permanent: bool,
+    has_triggers: bool,
+    has_heirs: bool,
+}
+
+/// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded. The
+/// table's name, and the problem; None for a table that is not there.
+///
+/// No table is locked: whoever changes one waits for its log, and a check of the log, or its unprotection, would wait for him.
+pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(String, Option<String>)>, Error> {
+    let sql = "WITH RECURSIVE tree (oid) AS (
+                   SELECT oid FROM pg_catalog.pg_class WHERE oid = $1
+                   UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid AND c.relkind = 'p'
+                   JOIN pg_catalog.pg_inherits AS i ON i.inhparent = c.oid)
+               SELECT c.oid, n.nspname::text, c.relname::text, c.relkind <> 'p', c.relpersistence = 'p', c.relhastriggers,
+                      c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid)
+               FROM tree JOIN pg_catalog.pg_class AS c USING (oid) JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               ORDER BY c.oid <> $1, c.oid";
+    let members = catalog::rows(sql, &[table.into()], |row| {
+        let (text, is) = (|i| spi::get::<String>(row, i), |i| spi::get::<bool>(row, i));
+        Ok(Member {
+            oid: spi::get::<pg_sys::Oid>(row, 1)?.unwrap_or(pg_sys::InvalidOid),
+            name: spi::quote_qualified(&text(2)?.unwrap_or_default(), &text(3)?.unwrap_or_default()),
+            has_rows: is(4)?.unwrap_or(true),
+            permanent: is(5)?.unwrap_or(false),
+            has_triggers: is(6)?.unwrap_or(false),
+            has_heirs: is(7)?.unwrap_or(true),
+        })
+    })?;
+    let Some(top) = members.first().map(|top| top.name.clone()) else { return Ok(None) };
+    for member in members {
+        if let Some(problem) = member.problem(functions)? {
+            return Ok(Some((top, Some(problem))));
+        }
+    }
+    Ok(Some((top, None)))
+}
+
+impl Member {
+    fn problem(&self, functions: &Functions) -> Result<Option<String>, Error> {
+        let name = &self.name;
+        let triggers = catalog::triggers(self.oid)?;
+        let rows = self.has_rows.then_some((ROWS, ROW_KIND));
+        for (trigger, kind) in rows.into_iter().chain([(ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)]) {
+            let wrong = match triggers.iter().find(|t| t.name == trigger) {
                 None => "is missing",
                 Some(t) if t.function != functions.capture || u32::try_from(t.kind) != Ok(kind) || t.conditional => {
                     "is not the one that pg_notary made"
@@ -302,21 +344,15 @@ pub fn problem(rel: &Rel, functions: &Functions) -> Result<Option<String>, Error
                 Some(t) if t.enabled != b'A' => "is not ENABLE ALWAYS",
                 Some(_) => continue,
             };
-            return Ok(Some(format!("trigger \"{name}\" of {} {wrong}", rel.qualified())));
+            return Ok(Some(format!("trigger \"{trigger}\" of {name} {wrong}")));
         }
-        if !rel.has_triggers() {
-            return Ok(Some(format!("pg_class says that {} has no triggers, so that none fires", rel.qualified())));
-        }
-        let unfit = match rel.persistence() {
-            pg_sys::RELPERSISTENCE_PERMANENT if has_heirs(&rel) => {
-                "has tables that inherit from it, whose rows make no events"
-            }
-            pg_sys::RELPERSISTENCE_PERMANENT => continue,
-            _ => "is unlogged, and a crash empties it without an event",
-        };
-        return Ok(Some(format!("{} {unfit}", rel.qualified())));
+        Ok(match (self.has_triggers, self.permanent, self.has_heirs) {
+            (false, ..) => Some(format!("pg_class says that {name} has no triggers, so that none fires")),
+            (_, false, _) => Some(format!("{name} is unlogged, and a crash empties it without an event")),
+            (.., true) => Some(format!("{name} has tables that inherit from it, whose rows make no events")),
+            _ => None,
+        })
     }
-    Ok(None)
 }
 
 /// The tables that carry triggers of tracking, partitions left out.

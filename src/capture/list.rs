@@ -4,7 +4,6 @@ use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::pg::catalog;
 use crate::pg::entry::entry_point;
-use crate::pg::relation::Rel;
 use crate::pg::results::{Results, datum};
 use crate::tracked::{self, Arguments, log_table};
 use pgrx::{Uuid, pg_sys};
@@ -20,7 +19,7 @@ fn tracked_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 fn each(results: &mut Results) -> Result<(), Error> {
     let functions = access::trigger_functions()?;
     for table in tracked::tables(&functions)? {
-        let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
+        let Some((_, of_table)) = tracked::problem(table, &functions)? else { continue };
         // Of a partitioned table there is the second only.
         let args = catalog::triggers(table)?
             .into_iter()
@@ -29,7 +28,7 @@ fn each(results: &mut Results) -> Result<(), Error> {
         let arguments = args.and_then(|args| Arguments::parse(&args));
         let log = arguments.as_ref().map(|arguments| log_table(arguments.log)).transpose()?.flatten();
         let of_log = arguments.as_ref().map(|arguments| tracked::log_problem(arguments.log, &functions)).transpose()?;
-        let problem = tracked::problem(&rel, &functions)?.or(of_log.flatten().map(str::to_owned));
+        let problem = of_table.or(of_log.flatten().map(str::to_owned));
         results.put(vec![
             datum(table),
             log.and_then(datum),

@@ -2,30 +2,25 @@
 
 use crate::error::Error;
 use crate::log::Functions;
-use crate::pg::catalog;
-use crate::pg::relation::Rel;
-use crate::pg::spi;
+use crate::pg::{catalog, catalog_scan, spi};
 use crate::told;
 use crate::tracked::{self, Arguments};
 use notary_core::id::LogId;
 use notary_core::{Finding, Problem};
-use pgrx::pg_sys;
 use serde_json::{Value, json};
 
 /// What is wrong with tables that were tracked into this log in this database, and not untracked since.
 pub fn problems(log: LogId, functions: &Functions) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for told in told::tracked()?.into_iter().filter(|told| told.here && told.log == Some(log)) {
-        let rel = Rel::try_open(told.table, pg_sys::AccessShareLock);
-        let problem = match &rel {
-            None => Some(format!(
-                "the table is not here any more; notary.forget_tracked({}, reason) says that this was meant",
-                spi::quote_literal(&told.relation)
-            )),
-            Some(rel) => tracked::problem(rel, functions)?,
-        };
+        let (name, problem) = tracked::problem(told.table, functions)?.unwrap_or_else(|| {
+            let name = spi::quote_literal(&told.relation);
+            let gone = format!(
+                "the table is not here any more; notary.forget_tracked({name}, reason) says that this was meant"
+            );
+            (told.relation, Some(gone))
+        });
         if let Some(problem) = problem {
-            let name = rel.map_or(told.relation, |rel| rel.qualified());
             findings.push(Finding::general(
                 Problem::GuardOff,
                 format!("changes of {name} are not all recorded, as notary.track had it: {problem}"),
@@ -50,9 +45,8 @@ pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
         if told.iter().any(|told| told.here && told.table == table) {
             continue;
         }
-        let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
         found.push(json!({
-            "relation": rel.qualified(),
+            "relation": catalog_scan::qualified(table),
             "table_oid": table.to_u32(),
             "pii": arguments.pii,
             "exclude": arguments.exclude,
@@ -68,9 +62,7 @@ pub fn warn_of_unprotected(functions: &Functions) -> Result<(), Error> {
         let ours = triggers.iter().filter(|t| t.function == functions.capture);
         let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next() else { continue };
         let Some(problem) = tracked::log_problem(arguments.log, functions)? else { continue };
-        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
-            pgrx::warning!("changes of {} are tracked, and {problem}", rel.qualified());
-        }
+        pgrx::warning!("changes of {} are tracked, and {problem}", catalog_scan::qualified(table));
     }
     Ok(())
 }

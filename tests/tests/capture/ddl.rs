@@ -216,6 +216,22 @@ fn a_log_that_is_not_protected_any_more_is_told_everywhere_and_stays() {
     assert_eq!(refused(&mut client, "SELECT notary.unprotect('notary.journal', 'a test')").code, "55000");
 }
 
+/// Whoever has a tracked table locked waits for its log; nobody who has the log locked waits for the table.
+#[test]
+fn a_log_is_unprotected_and_checked_while_a_tracked_table_is_locked() {
+    let db = scene("log_and_table");
+    let mut client = log_of(&db);
+    run(&mut client, "BEGIN; LOCK TABLE t");
+    let mut other = db.client();
+    run(
+        &mut other,
+        "SET lock_timeout = '5s'; SELECT * FROM notary.tracked; SELECT * FROM notary.verify(); SELECT notary.attest()",
+    );
+    run(&mut other, "BEGIN; SELECT notary.unprotect('audit', 'a test'); SELECT notary.protect('audit'); COMMIT");
+    run(&mut client, "INSERT INTO t VALUES (2); COMMIT");
+    assert_found(&mut client, "audit", &[]);
+}
+
 #[test]
 fn without_its_log_a_table_takes_no_changes() {
     let db = scene("log_gone");
