@@ -31,7 +31,7 @@ CREATE FUNCTION notary.attest(log regclass DEFAULT NULL) RETURNS boolean
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'attest_wrapper';
-COMMENT ON FUNCTION notary.attest(regclass) IS 'Checks a log, or all that the caller may read, and writes the answer to notary.journal; true when all is intact. Errors: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log or no journal yet, 25006 a read-only transaction.';
+COMMENT ON FUNCTION notary.attest(regclass) IS 'Checks a log, or all that the caller may read, and writes the answer to notary.journal; true when all is intact. In a restored copy the first one takes over the logs and the tracked tables that came along: from then on one that goes is missed. Errors: 42501 no SELECT privilege on the log, or on none of them, 55000 not a log or no journal yet, 25006 a read-only transaction.';
 
 CREATE FUNCTION notary.damage(log regclass) RETURNS SETOF jsonb
     LANGUAGE c VOLATILE PARALLEL UNSAFE

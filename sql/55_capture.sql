@@ -24,7 +24,14 @@ CREATE FUNCTION notary.untrack("table" regclass, reason text) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'untrack_wrapper';
-COMMENT ON FUNCTION notary.untrack(regclass, text) IS 'Ends the recording of a table''s changes and writes that to notary.journal, with the reason. Errors: 42501 not the owner, 55000 not tracked, 42809 a partition (name the partitioned table), 22023 no reason given, 25006 a read-only transaction.';
+COMMENT ON FUNCTION notary.untrack(regclass, text) IS 'Ends the recording of a table''s changes and writes that to notary.journal, with the reason. Errors: 42501 not the owner, 55000 not tracked, neither by its triggers nor by the journal, 42809 a partition (name the partitioned table), 22023 no reason given, 25006 a read-only transaction.';
+
+CREATE FUNCTION notary.forget_tracked(relation text, reason text) RETURNS void
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'forget_tracked_wrapper';
+REVOKE ALL ON FUNCTION notary.forget_tracked(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION notary.forget_tracked(text, text) IS 'Writes to notary.journal that a tracked table which is no longer in this database, or was left out of this copy, was given up on purpose, so that it is not missed any more. relation is its name as the journal has it. Superusers only by default. Errors: 55000 the table is still here, 22023 no such table is tracked by the journal, or no reason given, 25006 a read-only transaction.';
 
 CREATE FUNCTION notary.tracked_list(OUT "table" regclass, OUT log regclass, OUT log_uuid uuid, OUT pii text[], OUT exclude text[], OUT full_rows boolean, OUT problem text) RETURNS SETOF record
     LANGUAGE c STABLE PARALLEL UNSAFE
@@ -62,10 +69,13 @@ COMMENT ON COLUMN notary.untracked.kind IS 'table or partitioned table.';
 COMMENT ON COLUMN notary.untracked.rows IS 'How many rows, as the planner estimates; NULL: not known yet.';
 
 CREATE FUNCTION notary.coverage(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
-    RETURNS TABLE (relation text, log text, began timestamptz, ended timestamptz, began_by text, ended_by text, reason text, pii text[], exclude text[])
+    RETURNS TABLE (relation text, log text, began timestamptz, ended timestamptz, began_by text, ended_by text, reason text, pii text[], exclude text[], here boolean)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    this text := (SELECT c.system_identifier || '/' || d.oid || '/' || e.oid
+        FROM pg_control_system() AS c, pg_database AS d, pg_extension AS e WHERE d.datname = current_database() AND e.extname = 'pg_notary');
 BEGIN
     IF since >= until THEN
         RAISE invalid_parameter_value USING MESSAGE = 'since is not before until',
@@ -79,15 +89,21 @@ BEGIN
             HINT = 'A superuser can run: GRANT SELECT ON notary.journal TO your_role.';
     END IF;
     RETURN QUERY
+    -- What notary.attest took over in a restored copy is as if it were tracked then, as it was before.
+    WITH said AS (
+        SELECT j.action, j.relation, j.at, j.session_role, j.reason, j.details ->> 'home' AS home, j.details ->> 'table_oid' AS oid, j.details
+        FROM notary.journal AS j WHERE j.action IN ('track', 'untrack')
+        UNION ALL
+        SELECT 'track', f ->> 'relation', j.at, j.session_role, j.reason, j.details ->> 'home', f ->> 'table_oid', f || jsonb_build_object('into', j.relation)
+        FROM notary.journal AS j, jsonb_array_elements(j.details -> 'tracked') AS f WHERE j.action = 'attest')
     SELECT t.relation, t.details ->> 'into', t.at, u.at, t.session_role, u.session_role, u.reason,
-           ARRAY(SELECT jsonb_array_elements_text(t.details -> 'pii')), ARRAY(SELECT jsonb_array_elements_text(t.details -> 'exclude'))
-    FROM notary.journal AS t LEFT JOIN LATERAL (
-        SELECT l.at, l.session_role, l.reason FROM notary.journal AS l
-        WHERE l.action = 'untrack' AND l.at > t.at AND CASE WHEN l.details ->> 'database' = t.details ->> 'database'
-            THEN l.details ->> 'table_oid' = t.details ->> 'table_oid' ELSE l.relation = t.relation END
+           ARRAY(SELECT jsonb_array_elements_text(t.details -> 'pii')), ARRAY(SELECT jsonb_array_elements_text(t.details -> 'exclude')), t.home = this
+    FROM said AS t LEFT JOIN LATERAL (
+        SELECT l.at, l.session_role, l.reason FROM said AS l
+        WHERE l.at > t.at AND CASE WHEN l.home = t.home THEN l.oid = t.oid ELSE l.relation = t.relation END
         ORDER BY l.at LIMIT 1) AS u ON true
     WHERE t.action = 'track' AND (coverage.until IS NULL OR t.at < coverage.until)
       AND (coverage.since IS NULL OR u.at IS NULL OR u.at > coverage.since)
     ORDER BY t.relation, t.at;
 END $$;
-COMMENT ON FUNCTION notary.coverage(timestamptz, timestamptz) IS 'When changes of which table were recorded, by notary.journal: each period that meets since to until, its beginning and end (NULL: it goes on), who began and ended it, and why. For roles that may read notary.journal. Errors: 42501 no SELECT on notary.journal, 22023 since is not before until.';
+COMMENT ON FUNCTION notary.coverage(timestamptz, timestamptz) IS 'When changes of which table were recorded, by notary.journal: each period that meets since to until, its beginning and end (NULL: it goes on), who began and ended it, and why. here: it was begun in this database, or taken over by notary.attest, so that verification misses it when it ends otherwise than by notary.untrack; false in a restored copy for what nobody watches there. For roles that may read notary.journal. Errors: 42501 no SELECT on notary.journal, 22023 since is not before until.';

@@ -72,6 +72,8 @@ pub enum Error {
         table: String,
         /// Why it is refused.
         detail: String,
+        /// What to do; empty: end the tracking.
+        hint: String,
     },
     /// A table cannot be tracked.
     CannotTrack {
@@ -223,6 +225,8 @@ pub enum Error {
         attempt: String,
         /// One of the logs, qualified.
         log: String,
+        /// Are there tracked tables?
+        tracked: bool,
     },
     /// A log is not intact (assert_intact).
     NotIntact {
@@ -344,7 +348,7 @@ impl Error {
     /// The log and what was tried on it, where the error is a refusal.
     fn attempt(&self) -> Option<(String, String)> {
         match self {
-            Self::Refused { log, attempt, .. } | Self::GuardRefused { log, attempt } => {
+            Self::Refused { log, attempt, .. } | Self::GuardRefused { log, attempt, .. } => {
                 Some((log.clone(), attempt.clone()))
             }
             Self::ValuesSupplied { table, column } => Some((table.clone(), format!("INSERT with {column}"))),
@@ -411,11 +415,11 @@ impl Error {
                 why,
                 "notary.create_log(name) makes one.".into(),
             ),
-            Self::Tracked { attempt, table, detail } => parts(
+            Self::Tracked { attempt, table, detail, hint } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: changes of {table} are tracked"),
                 detail,
-                format!("To end that, the table's owner can run: SELECT notary.untrack('{}', 'why')", table.replace('\'', "''")),
+                if hint.is_empty() { format!("To end that, the table's owner can run: {}", untrack(&table)) } else { hint },
             ),
             Self::CannotTrack { table, why, hint } => {
                 parts(Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, format!("{table} cannot be tracked"), why, hint)
@@ -442,10 +446,7 @@ impl Error {
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("a change of {table} cannot be recorded"),
                 why,
-                format!(
-                    "Its owner can end the tracking, SELECT notary.untrack('{}', 'why'), and begin it anew with notary.track.",
-                    table.replace('\'', "''")
-                ),
+                format!("Its owner can end the tracking, {}, and begin it anew with notary.track.", untrack(&table)),
             ),
             Self::NotFromList { table, column, words } => parts(
                 Code::ERRCODE_CHECK_VIOLATION,
@@ -584,11 +585,18 @@ impl Error {
                     hint => format!("{hint} Otherwise its owner can run: {}", unprotect(&log)),
                 },
             ),
-            Self::GuardRefused { attempt, log } => parts(
+            Self::GuardRefused { attempt, log, tracked } => parts(
                 Code::ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
                 format!("{attempt} is refused: {log} is an append-only log"),
                 "What guards the logs would be weakened.".into(),
-                format!("To end all protection, unprotect every log first, notary.journal last: {}", unprotect(&log)),
+                match tracked {
+                    false => {
+                        format!("To end all protection, unprotect every log first, notary.journal last: {}", unprotect(&log))
+                    }
+                    true => "To end all protection, end all tracking first, SELECT notary.untrack(\"table\", 'why') FROM \
+                             notary.tracked; then unprotect every log, notary.journal last."
+                        .into(),
+                },
             ),
             Self::NotIntact { summary, detail } => parts(
                 Code::ERRCODE_DATA_CORRUPTED,
@@ -666,6 +674,11 @@ impl Error {
 /// What to type to end a log's protection.
 fn unprotect(log: &str) -> String {
     format!("SELECT notary.unprotect('{}', 'why')", log.replace('\'', "''"))
+}
+
+/// What to type to end a table's tracking.
+pub fn untrack(table: &str) -> String {
+    format!("SELECT notary.untrack({}, 'why')", crate::pg::spi::quote_literal(table))
 }
 
 impl std::fmt::Display for Error {

@@ -93,7 +93,8 @@ pub fn init() {
         c"notary.restore",
         c"Keeps the notary_* values that inserted rows bring along, instead of refusing them.",
         c"For loading a dump into logs that are protected already; rows that bring no values are chained as always. \
-          Only superusers can set it; set it with SET LOCAL, in the transaction that loads.",
+          In a copy that nothing was done in yet, rows for tracked tables make no events. Only superusers can set it; set it \
+          with SET LOCAL, in the transaction that loads.",
         &RESTORE,
         GucContext::Suset,
         GucFlags::default(),

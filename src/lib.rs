@@ -15,6 +15,7 @@
 //! | captured changes of business tables | `capture/` |
 //! | event logs as tables | `event_table.rs` |
 //! | tracked tables: their triggers | `tracked.rs` |
+//! | tracked tables: what the journal tells of them | `told.rs` |
 //! | what is known of a log from its triggers | `log.rs` |
 //! | what is remembered of a log's Merkle tree | `tree/` |
 //! | who may do what | `access.rs` |
@@ -41,6 +42,7 @@ mod pg;
 mod protect;
 mod schema;
 mod seal;
+mod told;
 mod tracked;
 mod tree;
 mod verify;

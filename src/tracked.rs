@@ -1,19 +1,22 @@
 //! Tracked tables: their triggers, and what these say. Made and dropped by `capture`, guarded by `guard`, looked at by `verify`.
 //!
 //! A tracked table carries `!notary_track` (AFTER INSERT, UPDATE, DELETE, row) and `!notary_track_all` (AFTER TRUNCATE,
-//! statement), ENABLE ALWAYS, with the log and the columns as arguments. PostgreSQL clones the first to partitions; each of
-//! them gets the second by itself.
+//! statement), ENABLE ALWAYS, with the log and the columns as arguments. A partitioned table has no rows and carries the
+//! second alone; each partition gets its triggers by itself, at the end of the command that makes or attaches it. (A trigger
+//! for rows on the partitioned table would be cloned by PostgreSQL with the rights of whoever makes the partition, and nobody
+//! may execute notary.capture().)
 //!
 //! Invariant: columns that are named as PII, or excluded, stay that under any name they get.
 
 use crate::error::Error;
-use crate::log::Functions;
+use crate::log::{self, Functions};
 use crate::pg::relation::{self, Rel, Trigger};
 use crate::pg::{catalog, compat, context, spi};
+use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 use serde_json::{Value, json};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 /// The trigger for rows. Triggers fire in the order of their names' bytes, and this one first: a change is told before those
 /// that the table's own triggers make because of it.
@@ -50,6 +53,20 @@ impl Arguments {
         self.to_strings().map(|text| spi::quote_literal(&text)).join(", ")
     }
 
+    /// What notary.track is called with.
+    pub fn as_call(&self, table: &str, log: &str) -> String {
+        let names = |name, columns: &Vec<String>| match columns.as_slice() {
+            [] => String::new(),
+            columns => {
+                let columns: Vec<_> = columns.iter().map(|column| spi::quote_literal(column)).collect();
+                format!(", {name} => ARRAY[{}]", columns.join(", "))
+            }
+        };
+        let full_rows = if self.full_rows { ", full_rows => true" } else { "" };
+        let (table, log) = (spi::quote_literal(table), spi::quote_literal(log));
+        format!("{table}, {log}{}{}{full_rows}", names("pii", &self.pii), names("exclude", &self.exclude))
+    }
+
     /// Reads what `to_strings` writes.
     pub fn parse(args: &[Vec<u8>]) -> Option<Self> {
         let [log, pii, exclude, full_rows] = args else { return None };
@@ -74,18 +91,90 @@ pub fn triggers(rel: &Rel, functions: &Functions) -> Vec<Trigger> {
     all
 }
 
-/// Makes the trigger for TRUNCATE on one table: that of a partition fires nothing of the partitioned table's.
-pub fn make_truncate_trigger(table: &str, arguments: &Arguments) -> Result<(), Error> {
-    let name = spi::quote_ident(ALL);
-    let sql = format!(
-        "CREATE TRIGGER {name} AFTER TRUNCATE ON {table} FOR EACH STATEMENT EXECUTE FUNCTION notary.capture({})",
-        arguments.to_sql()
-    );
-    context::as_superuser(|| {
-        spi::run(&sql, &[])?;
-        spi::run(&format!("ALTER TABLE ONLY {table} ENABLE ALWAYS TRIGGER {name}"), &[])
-    })
-    .map(|_| ())
+/// Makes the triggers that one table of a tree lacks, as the superuser who may call their function; they always fire.
+pub fn make_triggers(table: pg_sys::Oid, arguments: &Arguments, functions: &Functions) -> Result<(), Error> {
+    let rel = Rel::open(table, pg_sys::AccessShareLock);
+    let (name, has_rows, there) = (rel.qualified(), !rel.is_partitioned(), triggers(&rel, functions));
+    // ALTER TABLE wants nobody else to use it.
+    drop(rel);
+    let rows = has_rows.then_some((ROWS, "INSERT OR UPDATE OR DELETE", "ROW"));
+    for (trigger, event, each) in rows.into_iter().chain([(ALL, "TRUNCATE", "STATEMENT")]) {
+        if there.iter().any(|t| t.name == trigger) {
+            continue;
+        }
+        let (trigger, args) = (spi::quote_ident(trigger), arguments.to_sql());
+        context::as_superuser(|| {
+            spi::run(
+                &format!(
+                    "CREATE TRIGGER {trigger} AFTER {event} ON {name} FOR EACH {each} EXECUTE FUNCTION notary.capture({args})"
+                ),
+                &[],
+            )?;
+            spi::run(&format!("ALTER TABLE ONLY {name} ENABLE ALWAYS TRIGGER {trigger}"), &[])
+        })?;
+    }
+    Ok(())
+}
+
+/// Columns whose generated values rows hold, each with the columns that it is computed from, whose values it repeats.
+pub fn generated(rel: &Rel) -> Result<Vec<(String, Vec<String>)>, Error> {
+    let columns = rel.columns();
+    if !columns.iter().any(|column| column.generated) {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT adnum, adbin::text FROM pg_catalog.pg_attrdef WHERE adrelid = $1";
+    let expressions = catalog::rows(sql, &[rel.oid().into()], |row| {
+        Ok((spi::get::<i16>(row, 1)?, spi::get::<String>(row, 2)?.unwrap_or_default()))
+    })?;
+    let of = |expression: &str| {
+        let words: Vec<_> = expression.split_ascii_whitespace().collect();
+        let numbers =
+            words.windows(2).filter(|pair| pair[0] == ":varattno").filter_map(|pair| pair[1].parse::<i16>().ok());
+        let numbers: Vec<_> = numbers.collect();
+        // 0 is the whole row.
+        columns.iter().filter(|c| numbers.contains(&c.number) || numbers.contains(&0)).map(|c| c.name.clone()).collect()
+    };
+    let generated = columns.iter().filter(|column| column.generated && !column.is_virtual);
+    Ok(generated
+        .filter_map(|column| {
+            expressions.iter().find(|(number, _)| *number == Some(column.number)).map(|e| (column, &e.1))
+        })
+        .map(|(column, expression)| (column.name.clone(), of(expression)))
+        .collect())
+}
+
+/// The table with all its partitions, locked.
+pub fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
+    if !rel.is_partitioned() {
+        return vec![rel.oid()];
+    }
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    compat::all_inheritors(rel.oid(), lock as pg_sys::LOCKMODE)
+}
+
+/// Why a table, or a partition, is of a kind whose changes cannot be recorded, and what to do instead.
+pub fn unfit(rel: &Rel) -> Option<(&'static str, &'static str)> {
+    if !rel.is_table() {
+        return Some(("It is no table.", "Track the tables that it is made of."));
+    }
+    match rel.persistence() {
+        pg_sys::RELPERSISTENCE_TEMP => Some(("It is a temporary table, which no other session sees.", "")),
+        pg_sys::RELPERSISTENCE_UNLOGGED => {
+            Some(("It is unlogged: a crash empties it, and nothing would tell of that.", "ALTER TABLE … SET LOGGED."))
+        }
+        _ if has_heirs(rel) => Some((
+            "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
+            "Track the tables that inherit, which hold the rows.",
+        )),
+        _ => None,
+    }
+}
+
+/// Do tables inherit from it, other than as partitions?
+fn has_heirs(rel: &Rel) -> bool {
+    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
+    let lock = pg_sys::AccessShareLock as pg_sys::LOCKMODE;
+    !rel.is_partitioned() && compat::all_inheritors(rel.oid(), lock).len() > 1
 }
 
 /// A column that got another name.
@@ -122,20 +211,41 @@ pub fn command_ends(functions: &Functions) -> Result<(), Error> {
     }
     for table in PARTITIONS.take() {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
-        let arguments = triggers(&rel, functions).iter().find_map(|t| Arguments::parse(&t.args));
-        // ALTER TABLE wants nobody else to use it.
+        let Some((arguments, above)) = arguments_above(&rel, functions)? else { continue };
+        let tables = tree(&rel, pg_sys::AccessShareLock);
         drop(rel);
-        let Some(arguments) = arguments else { continue };
-        for leaf in compat::all_inheritors(table, pg_sys::AccessShareLock as pg_sys::LOCKMODE) {
-            let rel = Rel::open(leaf, pg_sys::AccessShareLock);
-            if !triggers(&rel, functions).iter().any(|t| t.name == ALL) {
-                let name = rel.qualified();
-                drop(rel);
-                make_truncate_trigger(&name, &arguments)?;
+        for table in tables {
+            let rel = Rel::open(table, pg_sys::AccessShareLock);
+            if let Some((why, _)) = unfit(&rel) {
+                return Err(Error::CannotTrack {
+                    table: rel.qualified(),
+                    why: why.into(),
+                    hint: format!("It would become a part of {above}, whose changes are tracked."),
+                });
             }
+            drop(rel);
+            make_triggers(table, &arguments, functions)?;
         }
     }
     Ok(())
+}
+
+/// What the triggers of the nearest tracked table above a partition say, and that table's name.
+fn arguments_above(rel: &Rel, functions: &Functions) -> Result<Option<(Arguments, String)>, Error> {
+    if !rel.is_partition() {
+        return Ok(None);
+    }
+    for above in compat::partition_ancestors(rel.oid()) {
+        let above = Rel::open(above, pg_sys::AccessShareLock);
+        if let Some(trigger) = triggers(&above, functions).first() {
+            let arguments = Arguments::parse(&trigger.args).ok_or_else(|| Error::TrackingDamaged {
+                table: above.qualified(),
+                why: "The trigger's arguments are not those that notary.track gave it.".into(),
+            })?;
+            return Ok(Some((arguments, above.qualified())));
+        }
+    }
+    Ok(None)
 }
 
 fn rename_in_triggers<'a>(
@@ -175,18 +285,56 @@ fn rename_in_triggers<'a>(
 const ROW_KIND: u32 =
     pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
 
-/// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded.
-pub fn problem(rel: &Rel, functions: &Functions) -> Result<Option<String>, Error> {
-    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
-    let tables = match rel.is_partitioned() {
-        true => compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE),
-        false => vec![rel.oid()],
-    };
-    for table in tables {
-        let rel = Rel::open(table, pg_sys::NoLock);
-        let triggers = catalog::triggers(table)?;
-        for (name, kind) in [(ROWS, ROW_KIND), (ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)] {
-            let wrong = match triggers.iter().find(|t| t.name == name) {
+/// A table, or one of its partitions, as pg_class has it.
+struct Member {
+    oid: pg_sys::Oid,
+    name: String,
+    has_rows: bool,
+    permanent: bool,
+    has_triggers: bool,
+    has_heirs: bool,
+}
+
+/// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded. The
+/// table's name, and the problem; None for a table that is not there.
+///
+/// No table is locked: whoever changes one waits for its log, and a check of the log, or its unprotection, would wait for him.
+pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(String, Option<String>)>, Error> {
+    let sql = "WITH RECURSIVE tree (oid) AS (
+                   SELECT oid FROM pg_catalog.pg_class WHERE oid = $1
+                   UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid AND c.relkind = 'p'
+                   JOIN pg_catalog.pg_inherits AS i ON i.inhparent = c.oid)
+               SELECT c.oid, n.nspname::text, c.relname::text, c.relkind <> 'p', c.relpersistence = 'p', c.relhastriggers,
+                      c.relkind <> 'p' AND EXISTS (SELECT FROM pg_catalog.pg_inherits AS i WHERE i.inhparent = c.oid)
+               FROM tree JOIN pg_catalog.pg_class AS c USING (oid) JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
+               ORDER BY c.oid <> $1, c.oid";
+    let members = catalog::rows(sql, &[table.into()], |row| {
+        let (text, is) = (|i| spi::get::<String>(row, i), |i| spi::get::<bool>(row, i));
+        Ok(Member {
+            oid: spi::get::<pg_sys::Oid>(row, 1)?.unwrap_or(pg_sys::InvalidOid),
+            name: spi::quote_qualified(&text(2)?.unwrap_or_default(), &text(3)?.unwrap_or_default()),
+            has_rows: is(4)?.unwrap_or(true),
+            permanent: is(5)?.unwrap_or(false),
+            has_triggers: is(6)?.unwrap_or(false),
+            has_heirs: is(7)?.unwrap_or(true),
+        })
+    })?;
+    let Some(top) = members.first().map(|top| top.name.clone()) else { return Ok(None) };
+    for member in members {
+        if let Some(problem) = member.problem(functions)? {
+            return Ok(Some((top, Some(problem))));
+        }
+    }
+    Ok(Some((top, None)))
+}
+
+impl Member {
+    fn problem(&self, functions: &Functions) -> Result<Option<String>, Error> {
+        let name = &self.name;
+        let triggers = catalog::triggers(self.oid)?;
+        let rows = self.has_rows.then_some((ROWS, ROW_KIND));
+        for (trigger, kind) in rows.into_iter().chain([(ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)]) {
+            let wrong = match triggers.iter().find(|t| t.name == trigger) {
                 None => "is missing",
                 Some(t) if t.function != functions.capture || u32::try_from(t.kind) != Ok(kind) || t.conditional => {
                     "is not the one that pg_notary made"
@@ -196,20 +344,98 @@ pub fn problem(rel: &Rel, functions: &Functions) -> Result<Option<String>, Error
                 Some(t) if t.enabled != b'A' => "is not ENABLE ALWAYS",
                 Some(_) => continue,
             };
-            return Ok(Some(format!("trigger \"{name}\" of {} {wrong}", rel.qualified())));
+            return Ok(Some(format!("trigger \"{trigger}\" of {name} {wrong}")));
         }
-        if !rel.has_triggers() {
-            return Ok(Some(format!("pg_class says that {} has no triggers, so that none fires", rel.qualified())));
+        Ok(match (self.has_triggers, self.permanent, self.has_heirs) {
+            (false, ..) => Some(format!("pg_class says that {name} has no triggers, so that none fires")),
+            (_, false, _) => Some(format!("{name} is unlogged, and a crash empties it without an event")),
+            (.., true) => Some(format!("{name} has tables that inherit from it, whose rows make no events")),
+            _ => None,
+        })
+    }
+}
+
+/// The tables that carry triggers of tracking, partitions left out.
+pub fn tables(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
+    let sql = "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger AS t JOIN pg_catalog.pg_class AS c ON c.oid = tgrelid
+               WHERE tgfoid = $1 AND tgname IN ($2, $3) AND NOT relispartition ORDER BY 1";
+    let args = [functions.capture.into(), ROWS.into(), ALL.into()];
+    let tables = catalog::rows(sql, &args, |row| spi::get::<pg_sys::Oid>(row, 1))?;
+    Ok(tables.into_iter().flatten().collect())
+}
+
+/// The tables whose changes are recorded in a log.
+pub fn into(log: LogId, functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
+    let mut into = Vec::new();
+    for table in tables(functions)? {
+        let triggers = catalog::triggers(table)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        if ours.filter_map(|t| Arguments::parse(&t.args)).any(|arguments| arguments.log == log) {
+            into.push(table);
+        }
+    }
+    Ok(into)
+}
+
+/// A table whose changes are recorded in this one, protected or not.
+pub fn recorded_in(table: pg_sys::Oid, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
+    for tracked in tables(functions)? {
+        let triggers = catalog::triggers(tracked)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        if let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next()
+            && log_table(arguments.log)? == Some(table)
+        {
+            return Ok(Some(tracked));
         }
     }
     Ok(None)
 }
 
-/// The tables that carry the trigger for rows, partitions left out.
-pub fn tables(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
+/// What is wrong with the log that a table's changes go to.
+pub fn log_problem(log: LogId, functions: &Functions) -> Result<Option<&'static str>, Error> {
+    Ok(match (log::table_of(log, functions)?, log_table(log)?) {
+        (Some(_), _) => None,
+        (None, Some(_)) => Some("the log that its events go to is not protected, so that they can be changed there"),
+        (None, None) => Some("the log that its events go to is not in this database"),
+    })
+}
+
+/// Are rows being loaded into a copy that is being restored? Then they bring their events along. Superusers alone say so,
+/// by notary.restore, and it counts only as long as nothing was done here that the journal tells of.
+pub fn is_loading() -> Result<bool, Error> {
+    thread_local! {
+        /// The transaction, and what was found: a load brings many rows.
+        static ASKED: Cell<(u32, bool)> = const { Cell::new((0, false)) };
+    }
+    if !gucs::restore() || !context::superuser() {
+        return Ok(false);
+    }
+    let current = context::transaction();
+    let (asked, loading) = ASKED.get();
+    if current != 0 && asked == current {
+        return Ok(loading);
+    }
+    let loading = !(journal::exists()? && journal::is_begun()?);
+    ASKED.set((current, loading));
+    Ok(loading)
+}
+
+/// The table of a log: by its triggers; while it is not protected, as the extension remembers it.
+pub fn log_table(log: LogId) -> Result<Option<pg_sys::Oid>, Error> {
+    let functions = access::trigger_functions()?;
+    if let Some(table) = log::table_of(log, &functions)? {
+        return Ok(Some(table));
+    }
     let sql =
-        "SELECT DISTINCT tgrelid FROM pg_catalog.pg_trigger WHERE tgfoid = $1 AND tgparentid = 0::oid AND tgname = $2
-               ORDER BY 1";
-    let tables = catalog::rows(sql, &[functions.capture.into(), ROWS.into()], |row| spi::get::<pg_sys::Oid>(row, 1))?;
-    Ok(tables.into_iter().flatten().collect())
+        "SELECT table_oid FROM notary.segment WHERE log = $1::pg_catalog.uuid AND database = $2 ORDER BY segment DESC";
+    let (log, here) = (log.to_string(), journal::database()?);
+    let args = [log.as_str().into(), here.as_str().into()];
+    let known = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<i64>(row, 1)))?;
+    let tables = known.into_iter().flatten().filter_map(|oid| u32::try_from(oid).ok()).map(pg_sys::Oid::from);
+    for table in tables {
+        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
+            return Ok(Some(log::root(&rel)));
+        }
+    }
+    Ok(None)
 }

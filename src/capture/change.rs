@@ -10,6 +10,7 @@ use crate::pg::inval_map::PerTable;
 use crate::pg::json;
 use crate::pg::relation::Rel;
 use crate::pg::types::PinnedSettings;
+use crate::tracked;
 use notary_core::Digest;
 use pgrx::datum::IntoDatum as _;
 use pgrx::pg_sys;
@@ -29,7 +30,9 @@ fn capture(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
         }
         .raise()
     };
-    record(&change).or_raise();
+    if change.deed != Deed::Insert || !tracked::is_loading().or_raise() {
+        record(&change).or_raise();
+    }
     Change::done()
 }
 

@@ -1,13 +1,11 @@
 //! `notary.tracked_list()`: which tables are tracked, and whether every change of theirs is recorded.
 
-use super::plan::log_table;
 use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::pg::catalog;
 use crate::pg::entry::entry_point;
-use crate::pg::relation::Rel;
 use crate::pg::results::{Results, datum};
-use crate::tracked::{self, Arguments};
+use crate::tracked::{self, Arguments, log_table};
 use pgrx::{Uuid, pg_sys};
 
 entry_point!(notary_tracked_list, pg_finfo_notary_tracked_list, tracked_list);
@@ -21,12 +19,16 @@ fn tracked_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 fn each(results: &mut Results) -> Result<(), Error> {
     let functions = access::trigger_functions()?;
     for table in tracked::tables(&functions)? {
-        let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
-        let args = catalog::triggers(table)?.into_iter().find(|t| t.name == tracked::ROWS).map(|t| t.args);
+        let Some((_, of_table)) = tracked::problem(table, &functions)? else { continue };
+        // Of a partitioned table there is the second only.
+        let args = catalog::triggers(table)?
+            .into_iter()
+            .find(|t| t.function == functions.capture && [tracked::ROWS, tracked::ALL].contains(&t.name.as_str()))
+            .map(|t| t.args);
         let arguments = args.and_then(|args| Arguments::parse(&args));
         let log = arguments.as_ref().map(|arguments| log_table(arguments.log)).transpose()?.flatten();
-        let missing = log.is_none().then(|| "the log that its events go to is not in this database".to_owned());
-        let problem = tracked::problem(&rel, &functions)?.or(missing);
+        let of_log = arguments.as_ref().map(|arguments| tracked::log_problem(arguments.log, &functions)).transpose()?;
+        let problem = of_table.or(of_log.flatten().map(str::to_owned));
         results.put(vec![
             datum(table),
             log.and_then(datum),

@@ -3,7 +3,7 @@
 //!
 //! | file | subject |
 //! |---|---|
-//! | `track` | `notary.track`, `notary.untrack` |
+//! | `track` | `notary.track`, `notary.untrack`, `notary.forget_tracked` |
 //! | `list` | which tables are tracked |
 //! | `plan` | what is kept of a tracked table from row to row |
 //! | `change` | the trigger: a row becomes an event |

@@ -6,10 +6,8 @@ use crate::log;
 use crate::pg::change::Row;
 use crate::pg::json::{self, JsonWriter};
 use crate::pg::relation::Rel;
-use crate::pg::{context, index, spi, types};
-use crate::tracked::Arguments;
-use crate::{access, journal};
-use notary_core::id::LogId;
+use crate::pg::{index, types};
+use crate::tracked::{self, Arguments, log_table};
 use notary_core::line;
 use pgrx::pg_sys;
 use std::cell::RefCell;
@@ -68,9 +66,18 @@ impl Plan {
             .ok_or_else(|| damaged("The trigger's arguments are not those that notary.track gave it."))?;
         let log = log_table(arguments.log)?
             .ok_or_else(|| damaged("The log that its events go to is not in this database."))?;
+        // What a column is kept out for, one that is generated from it does not show either; notary.track refuses those, and
+        // they can come later.
+        let generated = tracked::generated(table)?;
+        let is_from = |name: &String, names: &[String]| {
+            generated.iter().any(|(column, from)| column == name && from.iter().any(|from| names.contains(from)))
+        };
         let mut columns = Vec::new();
         for column in table.columns() {
-            if column.is_virtual || arguments.exclude.contains(&column.name) {
+            let is_pii = arguments.pii.contains(&column.name);
+            let is_left_out =
+                arguments.exclude.contains(&column.name) || !is_pii && is_from(&column.name, &arguments.exclude);
+            if column.is_virtual || is_left_out {
                 continue;
             }
             let mut key = Vec::new();
@@ -80,7 +87,7 @@ impl Plan {
                 key,
                 type_oid: column.type_oid,
                 writer: RefCell::new(json::writer(column.type_oid)),
-                is_pii: arguments.pii.contains(&column.name),
+                is_pii: is_pii || is_from(&column.name, &arguments.pii),
                 by_value: column.by_value,
                 length: column.length,
                 name: column.name.clone(),
@@ -127,24 +134,4 @@ fn dotted(table: pg_sys::Oid) -> String {
 /// A change cannot be recorded.
 pub fn damaged(table: &Rel, why: &str) -> Error {
     Error::TrackingDamaged { table: table.qualified(), why: why.to_owned() }
-}
-
-/// The table of a log: by its triggers; while it is not protected, as the extension remembers it.
-pub fn log_table(log: LogId) -> Result<Option<pg_sys::Oid>, Error> {
-    let functions = access::trigger_functions()?;
-    if let Some(table) = log::table_of(log, &functions)? {
-        return Ok(Some(table));
-    }
-    let sql =
-        "SELECT table_oid FROM notary.segment WHERE log = $1::pg_catalog.uuid AND database = $2 ORDER BY segment DESC";
-    let (log, here) = (log.to_string(), journal::database()?);
-    let args = [log.as_str().into(), here.as_str().into()];
-    let known = context::as_superuser(|| spi::rows(sql, &args, |row| spi::get::<i64>(row, 1)))?;
-    let tables = known.into_iter().flatten().filter_map(|oid| u32::try_from(oid).ok()).map(pg_sys::Oid::from);
-    for table in tables {
-        if let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) {
-            return Ok(Some(log::root(&rel)));
-        }
-    }
-    Ok(None)
 }

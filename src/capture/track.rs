@@ -1,15 +1,15 @@
-//! `notary.track`, `notary.untrack`: the triggers of a tracked table, and what the journal says of them.
+//! `notary.track`, `notary.untrack`, `notary.forget_tracked`: the triggers of a tracked table, and what the journal says of them.
 
 use super::pii::Key;
-use super::plan::log_table;
 use crate::access;
 use crate::error::{Error, OrRaise as _};
 use crate::event_table;
 use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions};
 use crate::pg::relation::Rel;
-use crate::pg::{compat, context, index, spi};
-use crate::tracked::{self, Arguments};
+use crate::pg::{context, index, spi};
+use crate::told::{self, Told};
+use crate::tracked::{self, Arguments, log_table};
 use notary_core::id::LogId;
 use pgrx::datum::Array;
 use pgrx::{pg_extern, pg_sys};
@@ -34,6 +34,13 @@ fn track(
 fn untrack(table: Option<pg_sys::Oid>, reason: Option<&str>) {
     journal::must_be_writable("notary.untrack()").or_raise();
     end(table, reason).or_raise();
+}
+
+/// `notary.forget_tracked(relation, reason)`.
+#[pg_extern(sql = false)]
+fn forget_tracked(relation: Option<&str>, reason: Option<&str>) {
+    journal::must_be_writable("notary.forget_tracked()").or_raise();
+    forget(relation, reason).or_raise();
 }
 
 fn names(names: Option<Array<'_, &CStr>>) -> Vec<String> {
@@ -78,13 +85,11 @@ fn begin(
     }
     let arguments = Arguments { log, pii, exclude, full_rows };
     let (name, into) = (rel.qualified(), target.qualified());
-    let has_key = !index::primary_key(&rel).is_empty();
-    let tables = tree(&rel, pg_sys::ShareRowExclusiveLock);
+    let key = without_key(&rel, &arguments.exclude);
+    let tables = tracked::tree(&rel, pg_sys::ShareRowExclusiveLock);
     drop(rel);
-    make_triggers(&name, &arguments)?;
-    for partition in tables.into_iter().filter(|table| *table != relid) {
-        let partition = Rel::open(partition, pg_sys::NoLock).qualified();
-        tracked::make_truncate_trigger(&partition, &arguments)?;
+    for table in tables {
+        tracked::make_triggers(table, &arguments, &functions)?;
     }
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
@@ -101,42 +106,15 @@ fn begin(
             "full_rows": full_rows,
         }),
     })?;
-    let key = if has_key { "" } else { "; it has no primary key, so that events do not name the row" };
     pgrx::notice!("changes of {name} are now recorded in {into}{key}");
     Ok(())
-}
-
-/// The table with all its partitions, locked.
-fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
-    if !rel.is_partitioned() {
-        return vec![rel.oid()];
-    }
-    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
-    compat::all_inheritors(rel.oid(), lock as pg_sys::LOCKMODE)
 }
 
 fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     let cannot =
         |why: &str, hint: &str| Err(Error::CannotTrack { table: rel.qualified(), why: why.into(), hint: hint.into() });
-    if !rel.is_table() {
-        return cannot("It is no table.", "Track the tables that it is made of.");
-    }
-    if rel.persistence() == pg_sys::RELPERSISTENCE_TEMP {
-        return cannot("It is a temporary table, which no other session sees.", "");
-    }
-    if rel.persistence() == pg_sys::RELPERSISTENCE_UNLOGGED {
-        return cannot(
-            "It is unlogged: a crash empties it, and nothing would tell of that.",
-            "ALTER TABLE … SET LOGGED.",
-        );
-    }
-    #[allow(clippy::cast_possible_wrap)] // lock modes are 0 to 8
-    let has_heirs = compat::all_inheritors(rel.oid(), pg_sys::AccessShareLock as pg_sys::LOCKMODE).len() > 1;
-    if has_heirs && !rel.is_partitioned() {
-        return cannot(
-            "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
-            "Track the tables that inherit, which hold the rows.",
-        );
+    if let Some((why, hint)) = tracked::unfit(rel) {
+        return cannot(why, hint);
     }
     if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
         return cannot("It is a log: its entries never change.", "");
@@ -153,7 +131,28 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     if rel.is_partition() {
         return cannot("It is a partition.", "Track the partitioned table.");
     }
+    for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
+        let partition = Rel::open(partition, pg_sys::NoLock);
+        if let Some((why, hint)) = tracked::unfit(&partition) {
+            return cannot(&format!("Of its partition {}: {why}", partition.qualified()), hint);
+        }
+    }
     Ok(())
+}
+
+/// Why events do not name the row, for the notice; empty where they do.
+fn without_key(rel: &Rel, exclude: &[String]) -> String {
+    let key = index::primary_key(rel);
+    if key.is_empty() {
+        return "; it has no primary key, so that events do not name the row".into();
+    }
+    let columns = rel.columns();
+    match columns.iter().find(|column| key.contains(&column.number) && exclude.contains(&column.name)) {
+        Some(column) => {
+            format!("; \"{}\" of its primary key is excluded, so that events do not name the row", column.name)
+        }
+        None => String::new(),
+    }
 }
 
 fn check_columns(rel: &Rel, pii: &[String], exclude: &[String]) -> Result<(), Error> {
@@ -161,6 +160,21 @@ fn check_columns(rel: &Rel, pii: &[String], exclude: &[String]) -> Result<(), Er
     for name in pii.iter().chain(exclude) {
         if !columns.iter().any(|column| column.name == *name) {
             return Err(Error::NoColumn { table: rel.qualified(), column: name.clone() });
+        }
+    }
+    for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
+        let partition = Rel::open(partition, pg_sys::NoLock);
+        for (column, from) in tracked::generated(&partition)? {
+            let source = from.iter().find(|from| pii.contains(from) || exclude.contains(from));
+            if let Some(source) = source.filter(|_| !pii.contains(&column) && !exclude.contains(&column)) {
+                return Err(Error::CannotTrack {
+                    table: partition.qualified(),
+                    why: format!(
+                        "Column \"{column}\" is generated from \"{source}\", which is to be kept out of the log."
+                    ),
+                    hint: format!("Name \"{column}\" as pii too, or exclude it."),
+                });
+            }
         }
     }
     match pii.iter().find(|name| exclude.contains(name)) {
@@ -186,27 +200,9 @@ fn event_log(target: &Rel, functions: &Functions) -> Result<LogId, Error> {
     }
 }
 
-/// Makes the triggers on a table, as the superuser who may call their function; they always fire.
-fn make_triggers(table: &str, arguments: &Arguments) -> Result<(), Error> {
-    let row = spi::quote_ident(tracked::ROWS);
-    let args = arguments.to_sql();
-    let sql = format!(
-        "CREATE TRIGGER {row} AFTER INSERT OR UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION notary.capture({args})"
-    );
-    context::as_superuser(|| {
-        spi::run(&sql, &[])?;
-        spi::run(&format!("ALTER TABLE {table} ENABLE ALWAYS TRIGGER {row}"), &[])
-    })?;
-    tracked::make_truncate_trigger(table, arguments)
-}
-
 fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(table, "table", "SELECT notary.untrack('customers', 'why');")?;
-    let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
-        message: "a reason must be given".into(),
-        detail: "It is written to notary.journal, for the auditors.".into(),
-        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
-    })?;
+    let reason = reason_given(reason)?;
     let functions = access::trigger_functions()?;
     access::ownership(relid, "untrack it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
@@ -217,7 +213,7 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
         return Err(Error::IsPartition { table: name, root });
     }
     let mut arguments = None;
-    let tables = tree(&rel, pg_sys::AccessExclusiveLock);
+    let tables = tracked::tree(&rel, pg_sys::AccessExclusiveLock);
     drop(rel);
     let _permits: Vec<_> = tables.iter().map(|table| log::permit(*table)).collect();
     let mut dropped = 0;
@@ -225,7 +221,7 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
         let rel = Rel::open(*table, pg_sys::NoLock);
         let (qualified, triggers) = (rel.qualified(), tracked::triggers(&rel, &functions));
         drop(rel);
-        // Those of partitions that are clones go with their original.
+        // Clones go with their original: somebody may have made one round the guard.
         for trigger in triggers.into_iter().filter(|trigger| !trigger.cloned) {
             arguments = arguments.or_else(|| Arguments::parse(&trigger.args));
             let sql = format!("DROP TRIGGER {} ON {qualified}", spi::quote_ident(&trigger.name));
@@ -233,17 +229,73 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
             dropped += 1;
         }
     }
-    if dropped == 0 {
-        return Err(Error::NotTracked { table: name });
-    }
+    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard.
+    let told = match dropped {
+        0 => Some(
+            told::tracked()?
+                .into_iter()
+                .find(|told| if told.here { told.table == relid } else { told.relation == name })
+                .ok_or_else(|| Error::NotTracked { table: name.clone() })?,
+        ),
+        _ => None,
+    };
+    let log = arguments.map(|arguments| arguments.log).or(told.as_ref().and_then(|told| told.log));
+    write_end(&name, relid, log, reason)?;
+    let gone = if told.is_some() { "; its triggers were gone already" } else { "" };
+    pgrx::notice!("changes of {name} are no longer recorded{gone}");
+    Ok(())
+}
+
+fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
+    reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
+    })
+}
+
+fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &str) -> Result<(), Error> {
+    // A table that was restored alone has come without it.
+    context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
         action: Action::Untrack,
-        log: arguments.map(|arguments| arguments.log),
+        log,
         segment: None,
-        relation: Some(&name),
+        relation: Some(relation),
         reason: Some(reason),
-        details: json!({ "table_oid": relid.to_u32() }),
-    })?;
-    pgrx::notice!("changes of {name} are no longer recorded");
+        details: json!({ "table_oid": table.to_u32() }),
+    })
+}
+
+/// Ends the tracking of tables that are gone, so that they are not missed any more.
+fn forget(relation: Option<&str>, reason: Option<&str>) -> Result<(), Error> {
+    let relation = required(relation, "relation", "SELECT notary.forget_tracked('public.customers', 'why');")?;
+    let reason = reason_given(reason)?;
+    let told: Vec<_> = told::tracked()?.into_iter().filter(|told| told.relation == relation).collect();
+    let gone = |told: &Told| !told.here || Rel::try_open(told.table, pg_sys::AccessShareLock).is_none();
+    let (gone, there): (Vec<_>, Vec<_>) = told.into_iter().partition(gone);
+    match (gone.is_empty(), there.first()) {
+        (false, _) => {}
+        (true, None) => {
+            return Err(Error::BadArgument {
+                message: format!("notary.journal does not say that {relation} is tracked"),
+                detail: "Names are as it has them: schema.table, quoted where needed.".into(),
+                hint: "SELECT DISTINCT relation FROM notary.journal WHERE action = 'track' shows them.".into(),
+            });
+        }
+        (true, Some(told)) => {
+            let table = Rel::open(told.table, pg_sys::AccessShareLock).qualified();
+            return Err(Error::Tracked {
+                attempt: "forgetting".into(),
+                table,
+                detail: "Only a table that is gone can be forgotten, and this one is still in this database.".into(),
+                hint: String::new(),
+            });
+        }
+    }
+    for told in gone {
+        write_end(&told.relation, told.table, told.log, reason)?;
+    }
+    pgrx::notice!("{relation}, which is gone, is not missed any more");
     Ok(())
 }

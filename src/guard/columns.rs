@@ -4,7 +4,7 @@
 //! and ADD COLUMN with a default, which makes old rows read a value that no line holds, even where the default is taken
 //! back in the same command.
 
-use super::facts;
+use super::{facts, relations};
 use crate::error::Error;
 use crate::log::Functions;
 use crate::pg::catalog_scan::{self, Key, View};
@@ -271,6 +271,14 @@ pub fn rewrite(call: &Call) -> Result<(), Error> {
         return Ok(());
     };
     let (table, reason) = event_trigger::rewritten();
+    if reason & pg_sys::AT_REWRITE_ALTER_PERSISTENCE != 0 && facts::is_tracked(table, &functions) {
+        // SET LOGGED puts right what was done round the guard.
+        let is = catalog_scan::row(&catalog_scan::CLASS, table, View::Before, |row| row.letter("relpersistence"));
+        if is == Some(pg_sys::RELPERSISTENCE_PERMANENT) {
+            let why = "A crash would empty the table, and no event would say so.";
+            return Err(relations::tracked_relation(table, "SET UNLOGGED", why));
+        }
+    }
     if !facts::is_log(table, &functions) {
         return Ok(());
     }

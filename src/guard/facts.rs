@@ -107,6 +107,15 @@ pub fn any_log(functions: &Functions) -> Option<pg_sys::Oid> {
     found
 }
 
+/// Any table of this database whose changes are tracked.
+pub fn any_tracked(functions: &Functions) -> Option<pg_sys::Oid> {
+    let tables =
+        catalog_scan::rows(&catalog_scan::TRIGGERS_CALLING, &[functions.capture.into()], View::Before, |row| {
+            row.oid("tgrelid")
+        });
+    tables.first().map(|table| root(*table))
+}
+
 /// What depends on something.
 #[derive(Clone, Copy, Debug)]
 pub struct Dependent {

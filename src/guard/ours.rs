@@ -1,4 +1,4 @@
-//! pg_notary's own objects. They are guarded as long as any log exists, the journal included.
+//! pg_notary's own objects. They are guarded as long as any log exists, the journal included, or any tracked table.
 
 use super::{facts, start};
 use crate::error::Error;
@@ -8,13 +8,22 @@ use crate::pg::catalog_scan::{self, View};
 use crate::pg::{context, relation};
 use pgrx::pg_sys;
 
-/// The refusal to touch pg_notary itself, if there is a log to guard.
+/// The refusal to touch pg_notary itself, if there is a log to guard, or a tracked table.
 pub fn refuse_while_logs_exist(attempt: &str, functions: &Functions) -> Result<(), Error> {
-    match facts::any_log(functions) {
-        None => Ok(()),
-        Some(log) => {
-            Err(Error::GuardRefused { attempt: attempt.to_owned(), log: catalog_scan::qualified(facts::root(log)) })
-        }
+    let tracked = facts::any_tracked(functions).map(catalog_scan::qualified);
+    match (facts::any_log(functions), tracked) {
+        (None, None) => Ok(()),
+        (None, Some(table)) => Err(Error::Tracked {
+            attempt: attempt.to_owned(),
+            table,
+            detail: "What records them would be weakened.".into(),
+            hint: String::new(),
+        }),
+        (Some(log), tracked) => Err(Error::GuardRefused {
+            attempt: attempt.to_owned(),
+            log: catalog_scan::qualified(facts::root(log)),
+            tracked: tracked.is_some(),
+        }),
     }
 }
 

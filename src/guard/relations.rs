@@ -1,6 +1,6 @@
 //! A log as a table: that it stays, under which rules and keys, in which tree.
 
-use super::{columns, facts, ours, start};
+use super::{columns, facts, ours, start, triggers};
 use crate::error::Error;
 use crate::journal;
 use crate::log::{self, Functions};
@@ -8,6 +8,7 @@ use crate::pg::catalog_scan::{self, Row, View};
 use crate::pg::index::CHAIN_CLASSES;
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
+use crate::tracked;
 use pgrx::pg_sys;
 
 /// DROP TABLE and DROP INDEX, however they come about.
@@ -180,18 +181,23 @@ pub fn rule_made(oid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
 /// INHERIT, NO INHERIT, ATTACH and DETACH PARTITION, and tables made as children or partitions.
 pub fn inheritance(child: pg_sys::Oid, parent: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     let (child_is_log, parent_is_log) = (facts::is_log(child, functions), facts::is_log(parent, functions));
-    let is_tracked = facts::is_tracked(parent, functions);
-    if !child_is_log && !parent_is_log && !is_tracked {
+    let (child_is_tracked, parent_is_tracked) =
+        (facts::is_tracked(child, functions), facts::is_tracked(parent, functions));
+    if !child_is_log && !parent_is_log && !child_is_tracked && !parent_is_tracked {
         return Ok(());
     }
     let partitioned = catalog_scan::kind(parent) == pg_sys::RELKIND_PARTITIONED_TABLE;
     let added = catalog_scan::rows(&catalog_scan::PARENTS, &[child.into()], View::After, |row| row.oid("inhparent"))
         .contains(&parent);
-    if is_tracked && partitioned {
-        if !added {
-            return Err(detach_tracked(parent));
-        }
-        crate::tracked::note_partition(child);
+    if child_is_tracked && partitioned && added {
+        return Err(tracked_relation(
+            child,
+            "ATTACH PARTITION",
+            "As a partition it is tracked together with the partitioned table, or not at all.",
+        ));
+    }
+    if parent_is_tracked {
+        heirs_of_tracked(child, parent, partitioned, added)?;
     }
     if !child_is_log && !parent_is_log {
         return Ok(());
@@ -236,11 +242,51 @@ pub fn detach(partition: pg_sys::Oid) -> Error {
     facts::refusal(partition, "DETACH PARTITION", "Its entries would leave the log.", "")
 }
 
+/// A tracked table gets a partition, or loses one; or a table that inherits from it.
+fn heirs_of_tracked(child: pg_sys::Oid, parent: pg_sys::Oid, partitioned: bool, added: bool) -> Result<(), Error> {
+    let kind = catalog_scan::row(&catalog_scan::CLASS, child, View::After, |row| row.letter("relkind"));
+    match (added, partitioned) {
+        (false, true) => Err(detach_tracked(parent, Some(child))),
+        // Ending an inheritance that should not be there.
+        (false, false) => Ok(()),
+        (true, false) => Err(tracked_relation(
+            parent,
+            "INHERIT",
+            "Rows of an inheriting table can be changed through it, and its triggers do not see that.",
+        )),
+        (true, true) if kind == Some(pg_sys::RELKIND_FOREIGN_TABLE) => Err(tracked_relation(
+            parent,
+            "a foreign table as a partition",
+            "Its rows are on another server, where they change without a trigger here.",
+        )),
+        (true, true) => {
+            tracked::note_partition(child);
+            Ok(())
+        }
+    }
+}
+
+/// The refusal to make of a tracked table what cannot be tracked.
+pub fn tracked_relation(table: pg_sys::Oid, attempt: &str, why: &str) -> Error {
+    Error::Tracked {
+        attempt: attempt.into(),
+        table: catalog_scan::qualified(facts::root(table)),
+        detail: why.into(),
+        hint: String::new(),
+    }
+}
+
 /// The refusal to detach a partition of a tracked table.
-pub fn detach_tracked(parent: pg_sys::Oid) -> Error {
+pub fn detach_tracked(parent: pg_sys::Oid, partition: Option<pg_sys::Oid>) -> Error {
+    let root = facts::root(parent);
+    let hint = partition.and_then(|partition| {
+        let [above, partition] = [parent, partition].map(catalog_scan::qualified);
+        triggers::around(root, &format!("ALTER TABLE {above} DETACH PARTITION {partition}"))
+    });
     Error::Tracked {
         attempt: "DETACH PARTITION".into(),
-        table: catalog_scan::qualified(facts::root(parent)),
+        table: catalog_scan::qualified(root),
         detail: "The partition's rows would leave the table, and no event would say so.".into(),
+        hint: hint.unwrap_or_default(),
     }
 }

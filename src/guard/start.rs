@@ -50,7 +50,7 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
                     return Err(relations::detach(relid));
                 }
                 if facts::is_tracked(relid, functions) {
-                    return Err(relations::detach_tracked(relid));
+                    return Err(relations::detach_tracked(relid, None));
                 }
             }
             match (log(table), retyped.first()) {
@@ -89,7 +89,7 @@ fn check(command: &Command, functions: &Functions) -> Result<(), Error> {
             let attempt = format!("ALTER TRIGGER {} DEPENDS ON EXTENSION", spi::quote_ident(trigger));
             let Some(relid) = table.find() else { return Ok(()) };
             match facts::triggers(relid, catalog_scan::View::Before).into_iter().find(|t| t.name == *trigger) {
-                Some(ours) if ours.function == functions.capture => Err(triggers::tracked(&ours, attempt)),
+                Some(ours) if ours.function == functions.capture => Err(triggers::end_of_tracking(&ours, attempt)),
                 Some(ours) if ours.is_guarded(functions) => {
                     Err(facts::refusal(relid, attempt, "The trigger would go with that extension.", ""))
                 }

@@ -258,8 +258,9 @@ pub fn check_for_interrupts() {
     pgrx::check_for_interrupts!();
 }
 
-/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user. Nor does it by
-/// an operator of somebody's that the session's search_path would find before PostgreSQL's: of that, only pg_catalog is left.
+/// Runs `work` as a superuser: what touches pg_notary's own tables, or catalogs, and runs no code of any user. So the
+/// session's search_path is set aside too: by it, an operator `=` that anybody made would be called with these rights from
+/// a trigger, where no function pins it.
 pub fn as_superuser<T>(work: impl FnOnce() -> T) -> T {
     with_safe_path(|| as_role(some_superuser(), false, work))
 }

@@ -18,7 +18,8 @@ use crate::journal::{self, Action, Entry};
 use crate::log::{self, Functions, Mark};
 use crate::pg::relation::Rel;
 use crate::pg::row::NotaryColumns;
-use crate::pg::{context, lock, spi};
+use crate::pg::{catalog_scan, context, lock, spi};
+use crate::tracked;
 use notary_core::id::LogId;
 use pgrx::iter::SetOfIterator;
 use pgrx::{Uuid, pg_extern, pg_sys};
@@ -173,7 +174,11 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
     if let Some(log) = log {
         memory::remember_ended_elsewhere(log)?;
     }
-    for details in states {
+    let tracked = log.map_or(Ok(Vec::new()), |log| tracked_into(log, &functions))?;
+    for mut details in states {
+        if !tracked.is_empty() {
+            details["tracked"] = json!(tracked);
+        }
         journal::write(&Entry {
             action: Action::Unprotect,
             log,
@@ -187,6 +192,13 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         segment::drop_triggers(table, &functions)?;
     }
     pgrx::notice!("{name} is no longer protected; its notary_* columns and their values stay");
+    if !tracked.is_empty() {
+        pgrx::warning!(
+            "changes of {} go on being recorded in {name}, where they can be changed now: protect it again, or end that with \
+             notary.untrack",
+            tracked.join(", ")
+        );
+    }
     if findings > 0 {
         pgrx::warning!(
             "{name} was not intact: {findings} finding(s) were written to notary.journal; what was changed or is missing stays \
@@ -194,6 +206,11 @@ fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(
         );
     }
     Ok(())
+}
+
+/// The names of the tables whose changes are recorded in a log. None is locked: one that is being emptied waits for the log.
+fn tracked_into(log: LogId, functions: &Functions) -> Result<Vec<String>, Error> {
+    Ok(tracked::into(log, functions)?.into_iter().map(catalog_scan::qualified).collect())
 }
 
 /// The journal is protected for as long as any other log is: their unprotection must be written to it.
@@ -204,7 +221,14 @@ fn journal_comes_last(relid: pg_sys::Oid, functions: &Functions) -> Result<(), E
     let sql = "SELECT FROM pg_catalog.pg_trigger WHERE tgfoid IN ($1, $2) AND tgrelid <> $3 LIMIT 1";
     let args = [functions.append.into(), functions.refuse.into(), relid.into()];
     if spi::rows(sql, &args, |_| Ok(()))?.is_empty() {
-        return Ok(());
+        return match tracked::tables(functions)?.is_empty() {
+            true => Ok(()),
+            false => Err(Error::Installation {
+                message: "notary.journal cannot be unprotected while there are tracked tables".into(),
+                detail: "What is done to their tracking must be written to it.".into(),
+                hint: "Untrack them first: SELECT notary.untrack(\"table\", 'why') FROM notary.tracked".into(),
+            }),
+        };
     }
     Err(Error::Installation {
         message: "notary.journal cannot be unprotected while there are other logs".into(),

@@ -28,13 +28,14 @@ const EVENT_TRIGGERS: [(&str, &str, &str); 4] = [
 ];
 
 /// The functions that the extension's script makes: name, C symbol, and whether they pin their search_path.
-const FUNCTIONS: [(&str, &str, bool); 22] = [
+const FUNCTIONS: [(&str, &str, bool); 23] = [
     ("append", "notary_append", false),
     ("refuse", "notary_refuse", false),
     ("about", "notary_about", false),
     ("capture", "notary_capture", false),
     ("track", "track_wrapper", true),
     ("untrack", "untrack_wrapper", true),
+    ("forget_tracked", "forget_tracked_wrapper", true),
     ("guard_start", "notary_guard_start", false),
     ("guard_end", "notary_guard_end", false),
     ("guard_rewrite", "notary_guard_rewrite", false),

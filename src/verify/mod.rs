@@ -242,13 +242,7 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
     }
     let (reports, lost) = check_all(relid, &Scope::default())?;
     for (name, report) in &reports {
-        journal::write(&Entry {
-            action: Action::Attest,
-            log: report.log,
-            segment: None,
-            relation: Some(name),
-            reason: None,
-            details: json!({
+        let mut details = json!({
                 "last_segment": report.last_segment,
                 "sealed_size": report.sealed.as_ref().map(|sealed| sealed.size),
                 "intact": report.findings == 0,
@@ -257,8 +251,21 @@ fn attest_and_write(relid: Option<pg_sys::Oid>) -> Result<bool, Error> {
                 "findings": report.findings,
                 "first_finding": report.first_finding,
                 "notices": report.remarks,
-            }),
+        });
+        // A copy becomes the database that counts, for what is tracked in it too.
+        let found = report.log.map_or(Ok(Vec::new()), |log| tracking::found(log, &functions()?))?;
+        if !found.is_empty() {
+            details["tracked"] = found.into();
+        }
+        journal::write(&Entry {
+            action: Action::Attest,
+            log: report.log,
+            segment: None,
+            relation: Some(name),
+            reason: None,
+            details,
         })?;
+        report.log.map_or(Ok(()), tracking::tell_of_those_left_out)?;
     }
     for detail in &lost {
         journal::write(&Entry {
@@ -334,6 +341,7 @@ impl Targets {
         if !hidden.is_empty() {
             pgrx::warning!("not checked, because the SELECT privilege is missing: {}", hidden.join(", "));
         }
+        tracking::warn_of_unprotected(&functions)?;
         let mut lost = Vec::new();
         for log in known::lost(&present, &functions)? {
             let words = format!(

@@ -1,43 +1,26 @@
 //! Are the changes recorded that the journal says are recorded in a log?
 
 use crate::error::Error;
-use crate::journal;
 use crate::log::Functions;
-use crate::pg::context::as_superuser;
-use crate::pg::relation::Rel;
-use crate::pg::spi;
-use crate::tracked;
+use crate::pg::{catalog, catalog_scan, spi};
+use crate::told;
+use crate::tracked::{self, Arguments};
 use notary_core::id::LogId;
 use notary_core::{Finding, Problem};
-use pgrx::pg_sys;
+use serde_json::{Value, json};
 
 /// What is wrong with tables that were tracked into this log in this database, and not untracked since.
 pub fn problems(log: LogId, functions: &Functions) -> Result<Vec<Finding>, Error> {
-    if !journal::exists()? {
-        return Ok(Vec::new());
-    }
-    let sql = "SELECT relation, (details ->> 'table_oid')::int8 FROM notary.journal AS j
-               WHERE log = $1::pg_catalog.uuid AND action = 'track' AND details ->> 'home' = $2
-               AND details ->> 'table_oid' ~ '^[0-9]{1,10}$' AND NOT EXISTS (
-                   SELECT FROM notary.journal AS later WHERE later.action = 'untrack' AND later.details ->> 'home' = $2
-                   AND later.details ->> 'table_oid' = j.details ->> 'table_oid' AND later.at > j.at)
-               ORDER BY 2";
-    let (log, home) = (log.to_string(), journal::home()?);
-    let tables = as_superuser(|| {
-        spi::rows(sql, &[log.as_str().into(), home.as_str().into()], |row| {
-            Ok((spi::get::<String>(row, 1)?.unwrap_or_default(), spi::get::<i64>(row, 2)?))
-        })
-    })?;
     let mut findings = Vec::new();
-    for (name, oid) in tables {
-        let oid = oid.and_then(|oid| u32::try_from(oid).ok()).map(pg_sys::Oid::from);
-        let rel = oid.and_then(|oid| Rel::try_open(oid, pg_sys::AccessShareLock));
-        let problem = match &rel {
-            None => Some("the table is not here any more".to_owned()),
-            Some(rel) => tracked::problem(rel, functions)?,
-        };
+    for told in told::tracked()?.into_iter().filter(|told| told.here && told.log == Some(log)) {
+        let (name, problem) = tracked::problem(told.table, functions)?.unwrap_or_else(|| {
+            let name = spi::quote_literal(&told.relation);
+            let gone = format!(
+                "the table is not here any more; notary.forget_tracked({name}, reason) says that this was meant"
+            );
+            (told.relation, Some(gone))
+        });
         if let Some(problem) = problem {
-            let name = rel.map_or(name, |rel| rel.qualified());
             findings.push(Finding::general(
                 Problem::GuardOff,
                 format!("changes of {name} are not all recorded, as notary.track had it: {problem}"),
@@ -45,4 +28,54 @@ pub fn problems(log: LogId, functions: &Functions) -> Result<Vec<Finding>, Error
         }
     }
     Ok(findings)
+}
+
+/// Tables that carry the triggers of tracking into this log, and that no entry of this database's journal tells of: in a
+/// restored copy, all that came along. For the entry that takes them over.
+pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
+    let told = told::tracked()?;
+    let mut found = Vec::new();
+    for table in tracked::tables(functions)? {
+        let triggers = catalog::triggers(table)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).find(|arguments| arguments.log == log)
+        else {
+            continue;
+        };
+        if told.iter().any(|told| told.here && told.table == table) {
+            continue;
+        }
+        found.push(json!({
+            "relation": catalog_scan::qualified(table),
+            "table_oid": table.to_u32(),
+            "pii": arguments.pii,
+            "exclude": arguments.exclude,
+        }));
+    }
+    Ok(found)
+}
+
+/// Warns of tables whose changes go to a log that is not protected: no check of any log would say so.
+pub fn warn_of_unprotected(functions: &Functions) -> Result<(), Error> {
+    for table in tracked::tables(functions)? {
+        let triggers = catalog::triggers(table)?;
+        let ours = triggers.iter().filter(|t| t.function == functions.capture);
+        let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next() else { continue };
+        let Some(problem) = tracked::log_problem(arguments.log, functions)? else { continue };
+        pgrx::warning!("changes of {} are tracked, and {problem}", catalog_scan::qualified(table));
+    }
+    Ok(())
+}
+
+/// Says which tables were tracked into this log in the database that this one was restored from, and are not here.
+pub fn tell_of_those_left_out(log: LogId) -> Result<(), Error> {
+    for told in told::tracked()?.into_iter().filter(|told| !told.here && told.log == Some(log)) {
+        let name = spi::quote_literal(&told.relation);
+        pgrx::notice!(
+            "changes of {} were tracked in the database that this one was restored from, and are not under this name here. If \
+             that is meant: SELECT notary.forget_tracked({name}, 'why')",
+            told.relation
+        );
+    }
+    Ok(())
 }

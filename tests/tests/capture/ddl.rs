@@ -143,8 +143,8 @@ fn the_log_is_unprotected_and_protected_again_while_changes_go_on() {
     run(&mut client, "SELECT notary.unprotect('audit', 'a test')");
     run(&mut client, "INSERT INTO t VALUES (2)");
     run(&mut db.client(), "INSERT INTO t VALUES (3)");
-    assert_eq!(texts(&mut client, "SELECT problem FROM notary.tracked"), ["NULL"]);
     run(&mut client, "SELECT notary.protect('audit'); INSERT INTO t VALUES (4)");
+    assert_eq!(texts(&mut client, "SELECT problem FROM notary.tracked"), ["NULL"]);
     run(&mut db.client(), "INSERT INTO t VALUES (5)");
     assert_eq!(texts(&mut client, "SELECT new_value ->> 'id' FROM audit ORDER BY id"), ["1", "2", "3", "4", "5"]);
     assert_found(&mut client, "audit", &[]);
@@ -165,11 +165,85 @@ fn the_log_is_unprotected_and_protected_again_while_changes_go_on() {
 }
 
 #[test]
+fn a_log_that_is_not_protected_any_more_is_told_everywhere_and_stays() {
+    let db = scene("log_unprotected");
+    drop(log_of(&db));
+    let (mut client, notices) = db.client_with_notices("postgres");
+    run(
+        &mut client,
+        "CREATE TABLE u (id int); SELECT notary.track('u', 'audit'); CREATE TABLE v (id int); SELECT notary.create_log('other'); SELECT notary.track('v', 'other')",
+    );
+    notices.take();
+    run(&mut client, "SELECT notary.unprotect('audit', 'a test')");
+    let said = notices.take();
+    assert!(
+        said.iter()
+            .any(|s| s.starts_with("WARNING: changes of public.t, public.u go on being recorded in public.audit")),
+        "{said:#?}"
+    );
+    let journal = "SELECT details ->> 'tracked' FROM notary.journal WHERE action = 'unprotect'";
+    assert_eq!(texts(&mut client, journal), [r#"["public.t", "public.u"]"#]);
+    let problems =
+        r#"SELECT "table" || ' ' || (problem ~ 'not protected')::text FROM notary.tracked WHERE problem IS NOT NULL"#;
+    assert_eq!(texts(&mut client, problems), ["t true", "u true"]);
+    for sql in ["SELECT * FROM notary.verify()", "SELECT notary.assert_intact()"] {
+        notices.take();
+        run(&mut client, sql);
+        let said = notices.take();
+        assert_eq!(said.iter().filter(|s| s.contains("not protected")).count(), 2, "{sql}: {said:#?}");
+    }
+    for sql in [
+        "DROP TABLE audit",
+        "DROP TABLE audit CASCADE",
+        "DROP TRIGGER \"~notary_about\" ON audit",
+        "ALTER TABLE audit DISABLE TRIGGER ALL",
+        "ALTER TRIGGER \"~notary_about\" ON audit RENAME TO a",
+    ] {
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}: {error}");
+        assert!(
+            error.detail.contains("public.audit") && error.hint.contains("notary.untrack('public.t'"),
+            "{sql}: {error}"
+        );
+    }
+    // What it is unprotected for goes on: see the README on retention.
+    run(&mut client, "DELETE FROM audit; SELECT notary.protect('audit'); INSERT INTO t VALUES (2)");
+    assert_eq!(texts(&mut client, "SELECT count(problem) FROM notary.tracked"), ["0"]);
+    run(
+        &mut client,
+        "SELECT notary.unprotect('audit', 'a test'); SELECT notary.untrack(\"table\", 'a test') FROM notary.tracked WHERE log = 'audit'::regclass; DROP TABLE audit",
+    );
+    assert_eq!(refused(&mut client, "SELECT notary.unprotect('notary.journal', 'a test')").code, "55000");
+}
+
+/// Whoever has a tracked table locked waits for its log; nobody who has the log locked waits for the table.
+#[test]
+fn a_log_is_unprotected_and_checked_while_a_tracked_table_is_locked() {
+    let db = scene("log_and_table");
+    let mut client = log_of(&db);
+    run(&mut client, "BEGIN; LOCK TABLE t");
+    let mut other = db.client();
+    run(
+        &mut other,
+        "SET lock_timeout = '5s'; SELECT * FROM notary.tracked; SELECT * FROM notary.verify(); SELECT notary.attest()",
+    );
+    run(&mut other, "BEGIN; SELECT notary.unprotect('audit', 'a test'); SELECT notary.protect('audit'); COMMIT");
+    run(&mut client, "INSERT INTO t VALUES (2); COMMIT");
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
 fn without_its_log_a_table_takes_no_changes() {
     let db = scene("log_gone");
     let mut client = log_of(&db);
     let mut other = db.client();
-    run(&mut client, "SELECT notary.unprotect('audit', 'a test'); DROP TABLE audit");
+    run(&mut client, "SELECT notary.unprotect('audit', 'a test')");
+    // Round the guard.
+    run(
+        &mut client,
+        "UPDATE pg_trigger SET tgfoid = 'suppress_redundant_updates_trigger'::regproc WHERE tgrelid = 'audit'::regclass",
+    );
+    run(&mut db.client(), "DROP TABLE audit");
     for session in [&mut client, &mut other] {
         let error = refused(session, "INSERT INTO t VALUES (2)");
         assert_eq!(error.code, "55000", "{error}");

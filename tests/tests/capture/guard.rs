@@ -64,7 +64,9 @@ fn nobody_ends_it_in_another_way() {
         "DROP EXTENSION pg_notary CASCADE",
         r#"ALTER TRIGGER "!notary_track" ON s.t DEPENDS ON EXTENSION plpgsql"#,
     ] {
-        assert_eq!(refused(&mut client, sql).code, "55000", "{sql}");
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}");
+        assert!(error.hint.contains("notary.untrack("), "{sql}: {error}");
     }
     run(&mut client, "SET session_replication_role = replica; INSERT INTO s.t VALUES (2, 'y'); TRUNCATE s.t");
     assert_eq!(events(&mut client).len(), 3);
@@ -174,8 +176,32 @@ fn a_table_that_was_dropped_round_the_guard_is_missed() {
     let mut client = db.client();
     run(&mut client, "DROP TABLE s.t");
     run(&mut client, "UPDATE pg_event_trigger SET evtenabled = 'A' WHERE evtname LIKE 'notary%'");
-    let found = findings(&mut db.client(), "audit");
+    let mut client = db.client();
+    let found = findings(&mut client, "audit");
     assert!(found.iter().any(|f| f.what == "guard_off" && f.detail.contains("s.t")), "{found:#?}");
+    assert!(found[0].detail.contains("notary.forget_tracked('s.t', reason)"), "{found:#?}");
+    // Another of that name is another table, and is missed by itself.
+    run(&mut client, "CREATE TABLE s.t (id int PRIMARY KEY); SELECT notary.track('s.t', 'audit')");
+    assert_eq!(findings(&mut client, "audit").len(), 1);
+    for (call, code) in [
+        ("forget_tracked(NULL, 'why')", "22023"),
+        ("forget_tracked('s.t', NULL)", "22023"),
+        ("forget_tracked('s.t', ' ')", "22023"),
+        ("forget_tracked('s.other', 'why')", "22023"),
+        ("forget_tracked('public.parts', 'why')", "55000"),
+    ] {
+        assert_eq!(refused(&mut client, &format!("SELECT notary.{call}")).code, code, "{call}");
+    }
+    let anybody = db.role("anybody");
+    let forget = "SELECT notary.forget_tracked('s.t', 'dropped by mistake')";
+    assert_eq!(refused(&mut db.client_as(&anybody), forget).code, "42501");
+    run(&mut client, forget);
+    assert_found(&mut client, "audit", &[]);
+    assert_eq!(refused(&mut client, forget).code, "55000");
+    let said = "SELECT concat_ws('|', action, relation, reason) FROM notary.journal WHERE action = 'untrack'";
+    assert_eq!(texts(&mut client, said), ["untrack|s.t|dropped by mistake"]);
+    let periods = "SELECT relation || ' ' || (ended IS NULL) FROM notary.coverage() WHERE relation = 's.t'";
+    assert_eq!(texts(&mut client, periods), ["s.t false", "s.t true"]);
     // The journal says so, too, of one that was untracked by the rules: nothing is missed then.
     let db = tracked("by_the_rules");
     run(
@@ -183,4 +209,23 @@ fn a_table_that_was_dropped_round_the_guard_is_missed() {
         "SELECT notary.untrack('s.t', 'a test'); DROP TABLE s.t; SELECT notary.untrack('parts', 'a test'); DROP TABLE parts",
     );
     assert_found(&mut db.client(), "audit", &[]);
+}
+
+#[test]
+fn a_table_whose_triggers_were_deleted_is_untracked_or_tracked_again() {
+    let db = tracked("deleted");
+    let mut client = db.client();
+    let delete = "DELETE FROM pg_trigger WHERE tgname ~ '^!notary' AND tgrelid = 's.t'::regclass";
+    run(&mut client, delete);
+    // Tracked again, it is there once.
+    run(&mut db.client(), "SELECT notary.track('s.t', 'audit')");
+    assert_found(&mut client, "audit", &[]);
+    run(&mut client, delete);
+    assert_eq!(findings(&mut db.client(), "audit").len(), 1);
+    let (mut client, notices) = db.client_with_notices("postgres");
+    run(&mut client, "SELECT notary.untrack('s.t', 'somebody took the triggers away')");
+    assert_eq!(notices.take(), ["NOTICE: changes of s.t are no longer recorded; its triggers were gone already"]);
+    assert_found(&mut client, "audit", &[]);
+    assert_eq!(refused(&mut client, "SELECT notary.untrack('s.t', 'again')").code, "55000");
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM notary.coverage() WHERE ended IS NULL"), ["1"]);
 }

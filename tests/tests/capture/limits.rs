@@ -1,7 +1,8 @@
 //! What cannot be tracked, and what is written shorter.
 
 use crate::{events, scene};
-use notary_tests::talk::{run, texts};
+use notary_tests::talk::{refused, run, texts};
+use notary_tests::verdict::{assert_found, findings};
 
 /// An application's key may be as long as its own index takes; the log's index stops the write (54000).
 #[test]
@@ -18,27 +19,104 @@ fn a_long_key_stops_no_write() {
     assert_eq!(texts(&mut client, id), ["t"]);
 }
 
-/// notary.tracked.problem: "NULL: every change is" recorded.
+/// Rows of inheriting tables change without a trigger of the table that they are changed through, and a crash empties an
+/// unlogged table without an event.
 #[test]
-fn rows_of_inheriting_tables_are_not_forgotten_silently() {
-    let db = scene("inheritance");
+fn a_tracked_table_does_not_become_what_cannot_be_tracked() {
+    let db = scene("becomes");
     let mut client = db.client();
-    run(&mut client, "CREATE TABLE par (id int); CREATE TABLE chi () INHERITS (par)");
-    if client.batch_execute("SELECT notary.track('par', 'audit')").is_err() {
-        return;
+    run(
+        &mut client,
+        "CREATE TABLE par (id int); CREATE TABLE chi () INHERITS (par); CREATE UNLOGGED TABLE u (id int); CREATE TABLE t (id int);
+         SELECT notary.track('t', 'audit'); CREATE TABLE other (id int); CREATE TABLE parts (id int) PARTITION BY LIST (id)",
+    );
+    for sql in [
+        "SELECT notary.track('par', 'audit')",
+        "SELECT notary.track('u', 'audit')",
+        "ALTER TABLE t SET UNLOGGED",
+        "CREATE TABLE heir () INHERITS (t)",
+        "CREATE TABLE heir () INHERITS (par, t)",
+        "ALTER TABLE other INHERIT t",
+        "ALTER TABLE parts ATTACH PARTITION t DEFAULT",
+    ] {
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}: {error}");
+        assert!(error.message.contains("tracked"), "{sql}: {error}");
     }
-    run(&mut client, "INSERT INTO chi VALUES (1); UPDATE par SET id = 2; DELETE FROM par");
-    let said = events(&mut client).len();
-    assert!(said > 0 || texts(&mut client, "SELECT count(problem) FROM notary.tracked") == ["1"]);
+    run(
+        &mut client,
+        "INSERT INTO t VALUES (1); SELECT notary.track('chi', 'audit'); UPDATE par SET id = 2; ALTER TABLE t SET LOGGED",
+    );
+    assert_eq!(events(&mut client), ["t.insert - > {\"id\": 1}"]);
+    assert_found(&mut client, "audit", &[]);
+    // Round the guard it is found, and can be put right.
+    for (done, undone, word) in [
+        (
+            "INSERT INTO pg_inherits (inhrelid, inhparent, inhseqno, inhdetachpending) VALUES ('other'::regclass, 't'::regclass, 1, false);
+             UPDATE pg_class SET relhassubclass = true WHERE oid = 't'::regclass",
+            "ALTER TABLE other NO INHERIT t",
+            "inherit",
+        ),
+        ("UPDATE pg_class SET relpersistence = 'u' WHERE oid = 't'::regclass", "ALTER TABLE t SET LOGGED", "unlogged"),
+    ] {
+        run(&mut client, done);
+        let mut client = db.client();
+        let problem = r#"SELECT problem FROM notary.tracked WHERE "table" = 't'::regclass"#;
+        assert!(texts(&mut client, problem)[0].contains(word), "{word}");
+        let found = findings(&mut client, "audit");
+        assert!(found.iter().any(|f| f.what == "guard_off" && f.detail.contains(word)), "{word}: {found:#?}");
+        run(&mut client, undone);
+        assert_eq!(texts(&mut client, problem), ["NULL"], "{word}");
+        assert_found(&mut client, "audit", &[]);
+    }
 }
 
-/// A crash empties it, and no event says so.
 #[test]
-fn an_unlogged_table_is_not_tracked_without_a_word() {
-    let db = scene("unlogged");
+fn what_keeps_the_event_from_being_written_keeps_the_change_from_being_made() {
+    let db = scene("stopped");
     let mut client = db.client();
-    run(&mut client, "CREATE UNLOGGED TABLE u (id int)");
-    if client.batch_execute("SELECT notary.track('u', 'audit')").is_ok() {
-        assert_eq!(texts(&mut client, "SELECT count(problem) FROM notary.tracked"), ["1"]);
+    run(
+        &mut client,
+        "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); SET notary.context_claims = 'app.claims'",
+    );
+    for setting in ["notary.ip = 'nowhere'", "app.claims = '{not json'"] {
+        run(&mut client, &format!("BEGIN; SET LOCAL {setting}"));
+        refused(&mut client, "INSERT INTO t VALUES (1)");
+        run(&mut client, "ROLLBACK");
     }
+    run(&mut client, "INSERT INTO t VALUES (1)");
+    assert_eq!(texts(&mut client, "SELECT count(*) || ' ' || (SELECT count(*) FROM audit) FROM t"), ["1 1"]);
+}
+
+/// docs/events.md: the table's own AFTER triggers fire row by row, and `!notary_track` comes first for each; what a BEFORE
+/// trigger changes is told before the change that it was fired by.
+#[test]
+fn events_of_a_statement_stand_in_the_order_of_its_triggers() {
+    let db = scene("order");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, n int); SELECT notary.track('t', 'audit');
+         CREATE FUNCTION other_first() RETURNS trigger LANGUAGE plpgsql AS
+             'BEGIN UPDATE t SET n = n + 1 WHERE id = 100; RETURN NEW; END';
+         CREATE TRIGGER b BEFORE INSERT ON t FOR EACH ROW WHEN (NEW.id < 100) EXECUTE FUNCTION other_first();
+         INSERT INTO t VALUES (100, 0); INSERT INTO t VALUES (1, 0)",
+    );
+    let said: Vec<_> = events(&mut client).iter().map(|e| e.split(" {").next().unwrap().to_owned()).collect();
+    assert_eq!(said, ["t.insert 100 >", "t.update 100", "t.insert 1 >"]);
+}
+
+#[test]
+fn locks_and_times_are_those_that_the_documentation_tells() {
+    let db = scene("locks");
+    let mut client = db.client();
+    run(&mut client, "CREATE TABLE t (id int)");
+    let locks = "SELECT mode FROM pg_locks WHERE relation = 't'::regclass AND pid = pg_backend_pid() AND mode ~ 'Exclusive' ORDER BY 1";
+    run(&mut client, "BEGIN; SELECT notary.track('t', 'audit')");
+    assert_eq!(texts(&mut client, locks), ["ShareRowExclusiveLock"]);
+    run(&mut client, "COMMIT; BEGIN; SELECT notary.untrack('t', 'a test')");
+    assert!(texts(&mut client, locks).contains(&"AccessExclusiveLock".to_owned()));
+    run(&mut client, "ROLLBACK");
+    let plan = texts(&mut client, "EXPLAIN (ANALYZE) INSERT INTO t VALUES (1)");
+    assert!(plan.iter().any(|line| line.starts_with("Trigger !notary_track: time=")), "{plan:#?}");
 }

@@ -159,3 +159,87 @@ fn partitions_neither_leave_nor_are_named_alone() {
     assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["1"]);
     assert_found(&mut client, "audit", &[]);
 }
+
+/// Nobody may execute notary.capture(), and PostgreSQL asks for that where it copies a trigger to a partition.
+#[test]
+fn an_owner_who_is_no_superuser_makes_and_attaches_partitions() {
+    let db = scene("owned");
+    let owner = db.role("owner");
+    let (mut client, mut mark) = (db.client(), 0);
+    run(&mut client, &format!("GRANT INSERT ON audit TO \"{owner}\""));
+    let mut owning = db.client_as(&owner);
+    run(&mut owning, TABLES);
+    run(
+        &mut owning,
+        "CREATE TABLE p_c PARTITION OF p FOR VALUES IN ('c'); INSERT INTO p VALUES (1, 'c', 'x@example.com');
+         CREATE TABLE p_d (id int NOT NULL, k text NOT NULL, email text, PRIMARY KEY (id, k)); INSERT INTO p_d VALUES (2, 'd', 'x');
+         ALTER TABLE p ATTACH PARTITION p_d FOR VALUES IN ('d'); UPDATE p SET email = 'y@example.com' WHERE id = 2; TRUNCATE p_d",
+    );
+    let said: Vec<_> = since(&mut client, &mut mark).iter().map(|e| e.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!(said, ["p.insert", "p.update", "p.truncate"]);
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit AS e WHERE e::text ~ 'example'"), ["0"]);
+    assert_eq!(texts(&mut client, "SELECT problem FROM notary.tracked"), ["NULL"]);
+    // Each table has its own, and PostgreSQL copies none.
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM pg_trigger WHERE tgparentid <> 0"), ["0"]);
+    let borrow = "CREATE TRIGGER t AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION notary.capture('log=x', 'pii=[]', 'exclude=[]', 'full_rows=false')";
+    assert_eq!(refused(&mut owning, borrow).code, "42501");
+    run(
+        &mut owning,
+        "SELECT notary.untrack('p', 'a test'); ALTER TABLE p DETACH PARTITION p_d; INSERT INTO p_d VALUES (3, 'd', 'x')",
+    );
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM pg_trigger WHERE tgname ~ '^!notary'"), ["0"]);
+    assert_found(&mut client, "audit", &[]);
+}
+
+#[test]
+fn a_partition_that_cannot_be_tracked_does_not_come_in() {
+    let db = partitioned("unfit");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE UNLOGGED TABLE u (id int NOT NULL, k text NOT NULL, email text, PRIMARY KEY (id, k)); CREATE FOREIGN DATA WRAPPER w;
+         CREATE SERVER srv FOREIGN DATA WRAPPER w; CREATE TABLE q (k text) PARTITION BY LIST (k);
+         CREATE UNLOGGED TABLE q_1 PARTITION OF q DEFAULT; CREATE TABLE r (k text) PARTITION BY LIST (k); SELECT notary.track('r', 'audit')",
+    );
+    for sql in [
+        "CREATE UNLOGGED TABLE p_u PARTITION OF p FOR VALUES IN ('u')",
+        "ALTER TABLE p ATTACH PARTITION u FOR VALUES IN ('u')",
+        "CREATE FOREIGN TABLE r_f PARTITION OF r FOR VALUES IN ('f') SERVER srv",
+        "ALTER TABLE p_a SET UNLOGGED",
+        "SELECT notary.track('q', 'audit')",
+    ] {
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}: {error}");
+    }
+    run(&mut client, "CREATE TABLE p_u PARTITION OF p FOR VALUES IN ('u'); INSERT INTO p VALUES (1, 'u', NULL)");
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["1"]);
+    assert_found(&mut client, "audit", &[]);
+}
+
+/// Whoever has to retire a partition at night types what the refusal says, and nothing is missed.
+#[test]
+fn the_refusal_to_drop_a_partition_says_how() {
+    let db = scene("how");
+    let mut client = db.client();
+    run(
+        &mut client,
+        r#"CREATE SCHEMA "O'S"; CREATE TABLE "O'S"."P" (id int, k text, "E-Mail" text, "it's" text) PARTITION BY LIST (k);
+           CREATE TABLE "O'S".p_a PARTITION OF "O'S"."P" FOR VALUES IN ('a'); CREATE TABLE "O'S".p_b PARTITION OF "O'S"."P" FOR VALUES IN ('b');
+           SELECT notary.track('"O''S"."P"', 'audit', pii => '{E-Mail}', exclude => '{it''s}', full_rows => true)"#,
+    );
+    let shown = "SELECT concat_ws('|', \"table\", pii, exclude, full_rows, problem) FROM notary.tracked";
+    let before = texts(&mut client, shown);
+    for sql in [r#"DROP TABLE "O'S".p_a"#, r#"ALTER TABLE "O'S"."P" DETACH PARTITION "O'S".p_b"#] {
+        let error = refused(&mut client, sql);
+        let (_, transaction) = error.hint.split_once("BEGIN; ").unwrap_or_else(|| panic!("{error}"));
+        assert!(transaction.contains(sql), "{error}");
+        run(&mut client, &format!("BEGIN; {transaction}"));
+        assert_eq!(texts(&mut client, shown), before, "{error}");
+    }
+    run(
+        &mut client,
+        r#"CREATE TABLE "O'S".p_c PARTITION OF "O'S"."P" DEFAULT; INSERT INTO "O'S"."P" VALUES (1, 'x', 'y', 'z')"#,
+    );
+    assert_eq!(texts(&mut client, "SELECT new_value - 'E-Mail' FROM audit"), [r#"{"k": "x", "id": 1}"#]);
+    assert_found(&mut client, "audit", &[]);
+}

@@ -249,3 +249,60 @@ fn pii_of_typed_tables_and_of_children_stays_so() {
     assert_nowhere(&db);
     assert_eq!(texts(&mut client, "SELECT pii FROM notary.tracked"), ["{mail}", "{mail}"]);
 }
+
+/// A column that is computed from one that is kept out would show it.
+#[test]
+fn what_is_generated_from_pii_is_pii() {
+    let db = scene("generated");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, email text, pw text, low text GENERATED ALWAYS AS (lower(email)) STORED,
+             n int GENERATED ALWAYS AS (id + 1) STORED)",
+    );
+    for (arguments, source) in [("pii => '{email}'", "email"), ("exclude => '{email}'", "email")] {
+        let error = refused(&mut client, &format!("SELECT notary.track('t', 'audit', {arguments})"));
+        assert_eq!(error.code, "55000", "{error}");
+        assert!(error.detail.contains("\"low\"") && error.detail.contains(source), "{error}");
+        assert!(error.hint.contains("\"low\""), "{error}");
+    }
+    run(
+        &mut client,
+        "SELECT notary.track('t', 'audit', pii => '{email}', exclude => '{low,pw}'); SELECT notary.untrack('t', 'a test')",
+    );
+    run(&mut client, "SELECT notary.track('t', 'audit', pii => '{email,low}', exclude => '{pw}')");
+    // Those that come later, in a session that knows the table already, and under another name.
+    let mut other = db.client();
+    run(&mut other, "INSERT INTO t VALUES (1, 'Ann@example.com', 'secret')");
+    run(
+        &mut client,
+        "ALTER TABLE t ADD COLUMN up text GENERATED ALWAYS AS (upper(email || coalesce(id, 0))) STORED,
+             ADD COLUMN pw_too text GENERATED ALWAYS AS (pw || 'x') STORED; ALTER TABLE t RENAME email TO mail; ALTER TABLE t RENAME up TO loud",
+    );
+    run(
+        &mut other,
+        "INSERT INTO t VALUES (2, 'Bob@example.com', 'secret'); UPDATE t SET mail = 'Eve@example.com'; DELETE FROM t",
+    );
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit AS e WHERE e::text ~* 'example|secret'"), ["0"]);
+    assert_eq!(
+        texts(
+            &mut client,
+            "SELECT new_value ->> 'n' || pii_fields::text || (new_value ->> 'loud' ~ '^hmac:') FROM audit WHERE resource_id = '2' AND action ~ 'insert'"
+        ),
+        ["3{mail,low,loud}true"]
+    );
+}
+
+#[test]
+fn an_excluded_key_is_told() {
+    let db = scene("excluded_key");
+    let (mut client, notices) = db.client_with_notices("postgres");
+    run(
+        &mut client,
+        "CREATE TABLE t (a int, b int, c int, PRIMARY KEY (a, b)); SELECT notary.track('t', 'audit', exclude => '{b}')",
+    );
+    let said = notices.take();
+    assert!(said[0].ends_with("\"b\" of its primary key is excluded, so that events do not name the row"), "{said:#?}");
+    run(&mut client, "INSERT INTO t VALUES (1, 2, 3)");
+    assert_eq!(texts(&mut client, "SELECT resource_id FROM audit"), ["NULL"]);
+}

@@ -2,7 +2,7 @@
 
 use crate::{events, scene};
 use notary_tests::talk::{refused, run, texts};
-use notary_tests::verdict::assert_found;
+use notary_tests::verdict::{assert_found, findings};
 use notary_tests::{Database, shared};
 
 fn source() -> Database<'static> {
@@ -60,4 +60,151 @@ fn a_database_is_restored_with_its_tracking() {
     let copy = shared().bare_db("copy");
     copy.psql(&plain).ok();
     assert_goes_on(&db, &copy);
+}
+
+fn copy_of(db: &Database<'_>, args: &[&str]) -> Database<'static> {
+    let dump = shared().pg_dump(db.name(), &[&["-Fc"], args].concat()).ok().stdout_bytes;
+    let copy = shared().bare_db("copy");
+    shared().pg_restore(copy.name(), &["--exit-on-error"], &dump).ok();
+    copy
+}
+
+const PERIODS: &str = "SELECT concat_ws('|', relation, log, ended IS NULL, here) FROM notary.coverage()";
+const LOSE: &str = "DELETE FROM pg_trigger WHERE tgname ~ '^!notary' AND tgrelid = 't'::regclass";
+
+#[test]
+fn a_copy_that_counts_misses_what_is_tracked_in_it() {
+    let db = source();
+    let copy = copy_of(&db, &[]);
+    let mut client = copy.client();
+    assert_eq!(texts(&mut client, PERIODS), ["public.p|public.audit|t|f", "public.t|public.audit|t|f"]);
+    // Until somebody says that it counts, nothing is missed there.
+    run(&mut client, &format!("BEGIN; {LOSE}"));
+    assert_found(&mut client, "audit", &[]);
+    run(&mut client, "ROLLBACK");
+    let (mut attesting, notices) = copy.client_with_notices("postgres");
+    run(&mut attesting, "SELECT notary.attest()");
+    assert_eq!(notices.take(), Vec::<String>::new());
+    let taken_over = [
+        "public.p|public.audit|f|f",
+        "public.p|public.audit|t|t",
+        "public.t|public.audit|f|f",
+        "public.t|public.audit|t|t",
+    ];
+    assert_eq!(texts(&mut client, PERIODS), taken_over);
+    let said = "SELECT concat_ws('|', pii, exclude) FROM notary.coverage() WHERE here ORDER BY relation";
+    assert_eq!(texts(&mut client, said), ["{}|{}", "{mail}|{pw}"]);
+    run(&mut client, "SELECT notary.attest()");
+    assert_eq!(texts(&mut client, PERIODS), taken_over, "once");
+    assert_found(&mut client, "audit", &[]);
+    // A copy of the copy begins as the copy did.
+    let second = copy_of(&copy, &[]);
+    run(&mut second.client(), LOSE);
+    assert_found(&mut second.client(), "audit", &[]);
+    run(&mut client, LOSE);
+    let found = findings(&mut copy.client(), "audit");
+    assert!(found.iter().any(|f| f.what == "guard_off" && f.detail.contains("public.t ")), "{found:#?}");
+    assert_eq!(found.len(), 1, "{found:#?}");
+    run(&mut copy.client(), "SELECT notary.untrack('t', 'it is gone'); SELECT notary.untrack('p', 'a test')");
+    assert_found(&mut copy.client(), "audit", &[]);
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM notary.coverage() WHERE ended IS NULL"), ["0"]);
+    // Where it came from nothing of this is known.
+    assert_eq!(texts(&mut db.client(), PERIODS), ["public.p|public.audit|t|t", "public.t|public.audit|t|t"]);
+}
+
+#[test]
+fn what_was_left_out_of_a_copy_is_told_and_never_a_finding() {
+    let db = source();
+    // Under another name, and another table under the old one.
+    run(&mut db.client(), "ALTER TABLE p RENAME TO q; CREATE TABLE p (id int)");
+    let copy = copy_of(&db, &["-T", "t"]);
+    let (mut client, notices) = copy.client_with_notices("postgres");
+    run(&mut client, "SELECT notary.attest()");
+    let said = notices.take();
+    assert_eq!(said.len(), 2, "{said:#?}");
+    for name in ["public.t", "public.p"] {
+        assert!(said.iter().any(|s| s.contains(&format!("notary.forget_tracked('{name}', 'why')"))), "{said:#?}");
+    }
+    assert_found(&mut client, "audit", &[]);
+    assert_eq!(
+        texts(&mut client, PERIODS),
+        ["public.p|public.audit|t|f", "public.q|public.audit|t|t", "public.t|public.audit|t|f"]
+    );
+    run(
+        &mut client,
+        "SELECT notary.forget_tracked('public.t', 'left out of this copy'); SELECT notary.untrack('p', 'it has another name')",
+    );
+    notices.take();
+    run(&mut client, "SELECT notary.attest()");
+    assert_eq!(notices.take(), Vec::<String>::new());
+    assert_eq!(texts(&mut client, "SELECT relation FROM notary.coverage() WHERE ended IS NULL"), ["public.q"]);
+    assert_found(&mut client, "audit", &[]);
+}
+
+/// Without its log, and without a journal.
+#[test]
+fn a_tracked_table_that_was_restored_alone_takes_changes_after_untrack() {
+    let db = source();
+    let dump = shared().pg_dump(db.name(), &["-Fc", "-t", "t"]).ok().stdout_bytes;
+    let copy = shared().bare_db("alone");
+    run(&mut copy.client(), "CREATE EXTENSION pg_notary");
+    shared().pg_restore(copy.name(), &["--exit-on-error"], &dump).ok();
+    let mut client = copy.client();
+    assert_eq!(refused(&mut client, "INSERT INTO t VALUES (7)").code, "55000");
+    for sql in ["DROP EXTENSION pg_notary CASCADE", "DROP EXTENSION pg_notary"] {
+        assert!(refused(&mut client, sql).hint.contains("notary.untrack("), "{sql}");
+    }
+    run(&mut client, "SELECT notary.untrack('t', 'a copy to look at'); INSERT INTO t VALUES (7)");
+    assert_eq!(
+        texts(&mut client, "SELECT action || ' ' || relation FROM notary.journal ORDER BY at DESC LIMIT 1"),
+        ["untrack public.t"]
+    );
+    assert_found(&mut client, "notary.journal", &[]);
+}
+
+/// docs/restore.md: with notary.restore on, what a restore loads is not recorded a second time.
+#[test]
+fn the_schema_first_and_the_data_after() {
+    let db = source();
+    let dump = shared().pg_dump(db.name(), &["-Fc"]).ok().stdout_bytes;
+    let copy = shared().bare_db("later");
+    shared().pg_restore(copy.name(), &["--exit-on-error", "--schema-only"], &dump).ok();
+    let data = shared().pg_dump(db.name(), &["--data-only"]).ok().stdout;
+    copy.psql(&format!("SET notary.restore = on; {data}")).ok();
+    assert_goes_on(&db, &copy);
+}
+
+#[test]
+fn nobody_but_a_superuser_loads_unseen_and_only_into_a_copy() {
+    let db = scene("unseen");
+    let app = db.role("app");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!("CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); GRANT ALL ON t TO \"{app}\""),
+    );
+    let load = "INSERT INTO t VALUES (1)";
+    // Before the library is there PostgreSQL lets anybody set it.
+    let mut theirs = db.client_as(&app);
+    run(&mut theirs, "SET notary.restore = on");
+    run(&mut theirs, load);
+    assert_eq!(refused(&mut theirs, "SET notary.restore = on").code, "42501");
+    run(&mut theirs, load);
+    // Things have been done here: whatever comes now is new.
+    run(&mut client, &format!("SET notary.restore = on; {load}; COPY t FROM PROGRAM 'echo 2'"));
+    assert_eq!(events(&mut client).len(), 4);
+    // A copy that nothing was done in.
+    let copy = copy_of(&db, &[]);
+    let mut client = copy.client();
+    run(&mut client, &format!("GRANT ALL ON t TO \"{app}\"; SET notary.restore = on; {load}"));
+    assert_eq!(events(&mut client).len(), 4);
+    run(&mut client, "UPDATE t SET id = 5 WHERE id = 2; DELETE FROM t WHERE id = 5");
+    assert_eq!(events(&mut client).len(), 6, "a restore does no such thing");
+    run(&mut client, &format!("SET ROLE \"{app}\"; {load}; RESET ROLE"));
+    assert_eq!(events(&mut client).len(), 7);
+    run(&mut client, &format!("SELECT notary.attest(); {load}"));
+    assert_eq!(events(&mut client).len(), 8);
+    run(&mut client, &format!("RESET notary.restore; {load}"));
+    assert_eq!(events(&mut client).len(), 9);
+    assert_found(&mut client, "audit", &[]);
 }

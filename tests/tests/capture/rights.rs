@@ -122,6 +122,59 @@ fn the_role_that_acts_is_told_apart_from_the_one_whose_rights_count() {
     );
 }
 
+/// Triggers run with the search_path of whoever changes the table, and look into catalogs with a superuser's rights.
+#[test]
+fn an_operator_of_the_application_gets_no_rights() {
+    let db = scene("operators");
+    let app = db.role("app");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "CREATE TABLE t (id int PRIMARY KEY, email text); SELECT notary.track('t', 'audit', pii => '{{email}}'); GRANT ALL ON t TO \"{app}\";
+             CREATE TABLE p (id int) PARTITION BY LIST (id); SELECT notary.track('p', 'audit'); CREATE SCHEMA evil AUTHORIZATION \"{app}\";
+             ALTER TABLE p OWNER TO \"{app}\"; GRANT CREATE ON SCHEMA public TO \"{app}\"; GRANT INSERT ON audit TO \"{app}\""
+        ),
+    );
+    let mut theirs = db.client_as(&app);
+    for (left, name) in [
+        ("oid", "eq_oid"),
+        ("name", "eq_name"),
+        ("text", "eq_text"),
+        ("int2", "eq_int2"),
+        ("char", "eq_char"),
+        ("int8", "eq_int8"),
+    ] {
+        let kind = if left == "char" { "\"char\"" } else { left };
+        run(
+            &mut theirs,
+            &format!(
+                "CREATE FUNCTION evil.{name}({kind}, {kind}) RETURNS boolean LANGUAGE plpgsql AS $$ BEGIN
+                     IF current_user <> '{app}' THEN RAISE 'I am %', current_user; END IF; RETURN $1 OPERATOR(pg_catalog.=) $2; END $$;
+                 CREATE OPERATOR evil.= (LEFTARG = {kind}, RIGHTARG = {kind}, FUNCTION = evil.{name})"
+            ),
+        );
+    }
+    let mut theirs = db.client_as(&app);
+    run(
+        &mut theirs,
+        "SET search_path = evil, pg_catalog; INSERT INTO public.t VALUES (1, 'x'); UPDATE public.t SET email = 'y'; TRUNCATE public.t;
+         CREATE TABLE public.p1 PARTITION OF public.p DEFAULT; INSERT INTO public.p VALUES (1); ALTER TABLE public.p RENAME id TO n;
+         INSERT INTO public.p VALUES (2)",
+    );
+    for sql in ["DROP TABLE public.p1", "ALTER TABLE public.p DETACH PARTITION public.p1"] {
+        let error = refused(&mut theirs, sql);
+        assert_eq!(error.code, "55000", "{error}");
+    }
+    run(
+        &mut theirs,
+        "SELECT notary.untrack('public.p', 'a test'); SELECT notary.track('public.p', 'public.audit'); SELECT notary.create_log('public.mine');
+         INSERT INTO public.mine (action) VALUES ('x'); SELECT notary.unprotect('public.mine', 'a test'); DROP TABLE public.mine",
+    );
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["5"]);
+    assert_found(&mut client, "audit", &[]);
+}
+
 /// Rows that come by logical replication are changes like others.
 #[test]
 fn a_subscriber_s_rows_are_recorded() {
