@@ -20,6 +20,7 @@
 //! | [`proof`], [`consistency`] | the files that an outsider checks |
 //! | [`export`] | all lines of a log in the order of its tree, checked one at a time |
 //! | [`latest`] | the newest checkpoints that somebody has believed |
+//! | [`stretch`] | entries of a chain from one to another |
 //! | [`tile`] | the tree and its leaves as static files |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
@@ -49,6 +50,7 @@ pub mod proof;
 mod sample;
 pub mod seal;
 pub mod secret;
+pub mod stretch;
 mod text;
 pub mod tile;
 pub mod time;

@@ -15,6 +15,7 @@ use notary_core::digest::Digest;
 use notary_core::header::Header;
 use notary_core::id::LogId;
 use notary_core::merkle;
+use notary_core::stretch::{Stretches, gaps};
 use pgrx::pg_sys;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashSet};
@@ -423,20 +424,9 @@ fn ends_by_segment(before: &[Value]) -> BTreeMap<u64, Vec<(i64, i64)>> {
 /// compared with seals any more. Less what is told otherwise, and less what was found before: what was not lawful then does
 /// not become so.
 fn differing(relid: pg_sys::Oid, log: LogId, told: impl Iterator<Item = Place>) -> Result<Vec<Value>, Error> {
-    let mut known: BTreeMap<(u64, i64), Vec<(i64, i64)>> = BTreeMap::new();
+    let mut known: BTreeMap<(u64, i64), Stretches> = BTreeMap::new();
     for (chain, from, to) in told {
-        known.entry(chain).or_default().push((from, to));
-    }
-    for all in known.values_mut() {
-        all.sort_unstable();
-        // Those that meet are one.
-        all.dedup_by(|next, kept| {
-            let meets = next.0 <= kept.1.saturating_add(1);
-            if meets {
-                kept.1 = kept.1.max(next.1);
-            }
-            meets
-        });
+        known.entry(chain).or_default().add(from, to);
     }
     let changed = match changed_leaves(relid, log) {
         // What somebody changed in the extension's tables: verification says so.
@@ -445,24 +435,10 @@ fn differing(relid: pg_sys::Oid, log: LogId, told: impl Iterator<Item = Place>) 
     };
     let mut differing = Vec::new();
     for ((segment, chain), from, to) in changed {
-        let mut next = from;
-        let of_chain = known.get(&(segment, chain)).map_or(&[][..], Vec::as_slice);
-        let start = of_chain.partition_point(|(_, known_to)| *known_to < from);
-        for (known_from, known_to) in of_chain.iter().skip(start).copied().chain([(to + 1, to + 1)]) {
-            if next > to || known_from > to + 1 {
-                break;
-            }
-            if known_from > next {
-                let until = to.min(known_from - 1);
-                differing.push(json!({
-                    "differs": true, "segment": segment, "chain": chain, "seq": next, "to_seq": until
-                }));
-            }
-            next = next.max(known_to.saturating_add(1));
-        }
-        if next <= to {
-            differing.push(json!({ "differs": true, "segment": segment, "chain": chain, "seq": next, "to_seq": to }));
-        }
+        let told = known.get_mut(&(segment, chain)).map_or_else(Vec::new, |of_chain| of_chain.within(from, to));
+        differing.extend(gaps(told, from, to).into_iter().map(|(seq, to_seq)| {
+            json!({ "differs": true, "segment": segment, "chain": chain, "seq": seq, "to_seq": to_seq })
+        }));
     }
     Ok(differing)
 }

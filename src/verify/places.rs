@@ -4,6 +4,7 @@ use super::known::Changes;
 use crate::tree::segments::Segments;
 use crate::tree::store::signed;
 use notary_core::Finding;
+use notary_core::stretch::Stretches;
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, HashMap};
 
@@ -21,12 +22,6 @@ pub struct Places {
 struct Chain {
     findings: Stretches,
     notices: Stretches,
-}
-
-#[derive(Default)]
-struct Stretches {
-    all: Vec<(i64, i64)>,
-    sorted: bool,
 }
 
 /// More stretches than these are not told apart from what the seals show: 16 bytes each.
@@ -48,44 +43,21 @@ impl Places {
     /// What was said of the entries `first` to `last` of a chain: stretches in their order that do not meet, cut to these.
     pub fn within(&mut self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> Vec<(i64, i64)> {
         let Some(known) = self.of(table, chain) else { return Vec::new() };
-        let mut both = known.findings.within(first, last);
-        both.extend(known.notices.within(first, last));
-        merged(both)
+        let (first, last) = (signed(first), signed(last));
+        let mut both = Stretches::default();
+        for (from, to) in known.findings.within(first, last).into_iter().chain(known.notices.within(first, last)) {
+            both.add(from, to);
+        }
+        both.within(first, last)
     }
 
     /// Was there a finding among these entries?
     pub fn any_finding_in(&mut self, table: Option<pg_sys::Oid>, chain: u32, first: u64, last: u64) -> bool {
-        self.of(table, chain).is_some_and(|known| !known.findings.within(first, last).is_empty())
+        self.of(table, chain).is_some_and(|known| !known.findings.within(signed(first), signed(last)).is_empty())
     }
 
     fn of(&mut self, table: Option<pg_sys::Oid>, chain: u32) -> Option<&mut Chain> {
         self.chains.get_mut(&(table?.to_u32(), i64::from(chain)))
-    }
-}
-
-impl Stretches {
-    /// How many stretches more there are.
-    fn add(&mut self, from: i64, to: i64) -> usize {
-        if let Some((_, end)) = self.all.last_mut()
-            && end.checked_add(1) == Some(from)
-        {
-            *end = to.max(*end);
-            return 0;
-        }
-        self.all.push((from, to));
-        self.sorted = false;
-        1
-    }
-
-    fn within(&mut self, first: u64, last: u64) -> Vec<(i64, i64)> {
-        if !self.sorted {
-            self.all = merged(std::mem::take(&mut self.all));
-            self.sorted = true;
-        }
-        let (first, last) = (signed(first), signed(last));
-        let start = self.all.partition_point(|(_, to)| *to < first);
-        let meeting = self.all.iter().skip(start).take_while(|(from, _)| *from <= last);
-        meeting.map(|(from, to)| (first.max(*from), last.min(*to))).collect()
     }
 }
 
@@ -109,19 +81,6 @@ impl Incomparable {
     /// Those among the entries `first` to `last` of a chain, cut to these.
     pub fn within(&mut self, segment: u32, chain: u32, first: u64, last: u64) -> Vec<(i64, i64)> {
         let of = self.0.get_mut(&(i64::from(segment), i64::from(chain)));
-        of.map_or_else(Vec::new, |stretches| stretches.within(first, last))
+        of.map_or_else(Vec::new, |stretches| stretches.within(signed(first), signed(last)))
     }
-}
-
-/// The same stretches in their order; those that meet or touch are one.
-fn merged(mut all: Vec<(i64, i64)>) -> Vec<(i64, i64)> {
-    all.sort_unstable();
-    let mut out: Vec<(i64, i64)> = Vec::new();
-    for (from, to) in all {
-        match out.last_mut() {
-            Some((_, end)) if from <= end.saturating_add(1) => *end = to.max(*end),
-            _ => out.push((from, to)),
-        }
-    }
-    out
 }

@@ -22,6 +22,7 @@ use crate::tree::store::{self, Range, StoredSeal, signed};
 use crate::tree::{self, Tree};
 use notary_core::merkle;
 use notary_core::seal::Seal;
+use notary_core::stretch::gaps;
 use notary_core::{Digest, Finding, Problem, Remark, Timestamp};
 use pgrx::pg_sys;
 use std::collections::{BTreeMap, HashSet};
@@ -266,16 +267,10 @@ impl Comparison<'_> {
         known.extend(self.incomparable.within(segment, chain, first, last));
         known.sort_unstable();
         let present = self.last_entry(segment, chain);
-        let (mut next, end) = (signed(first), signed(last));
-        for (from, to) in known.into_iter().chain([(end + 1, end + 1)]) {
-            if from > next && next <= end {
-                let until = end.min(from - 1);
-                self.unlawful(segment, chain, (next, until), next > signed(present), reference);
-            }
-            let meets = from <= end && to >= next;
-            self.partly |= meets;
-            self.explained |= meets;
-            next = next.max(to.saturating_add(1));
+        self.partly |= !known.is_empty();
+        self.explained |= !known.is_empty();
+        for gap in gaps(known, signed(first), signed(last)) {
+            self.unlawful(segment, chain, gap, gap.0 > signed(present), reference);
         }
     }
 

@@ -5,6 +5,7 @@ use notary_tests::Cluster;
 use notary_tests::talk::{run, texts};
 use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant};
 
 /// One line of jsonlog as an event, if it is about logging in.
 fn event(line: &str) -> Option<serde_json::Value> {
@@ -73,7 +74,15 @@ fn the_logins_of_a_server_give_the_report_of_failures() {
     assert_eq!((accepted, refused.values().sum::<u32>()), (3, 18));
     let log = cluster.data_dir().join("server_log").join("server.json");
     let of_these = |event: &serde_json::Value| refused.contains_key(event["actor"].as_str().unwrap_or_default());
-    let events: Vec<_> = std::fs::read_to_string(&log).unwrap().lines().filter_map(event).filter(of_these).collect();
+    let written =
+        || -> Vec<_> { std::fs::read_to_string(&log).unwrap().lines().filter_map(event).filter(of_these).collect() };
+    // A process of its own writes the server's log, some time after.
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut events = written();
+    while events.len() < 22 && Instant::now() < deadline {
+        std::thread::sleep(Duration::from_millis(50));
+        events = written();
+    }
     // The one who is locked out was authorized first, and then denied.
     assert_eq!(events.len(), 22, "every attempt is in the server's log");
     run(&mut client, "SELECT notary.create_log('app_audit')");
