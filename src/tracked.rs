@@ -10,8 +10,8 @@
 
 use crate::error::Error;
 use crate::log::{self, Functions};
-use crate::pg::relation::{self, Rel, Trigger};
-use crate::pg::{catalog, compat, context, spi};
+use crate::pg::relation::{Rel, Trigger};
+use crate::pg::{catalog, compat, context, spi, trigger_args};
 use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -177,39 +177,51 @@ fn has_heirs(rel: &Rel) -> bool {
     !rel.is_partitioned() && compat::all_inheritors(rel.oid(), lock).len() > 1
 }
 
-/// A column that got another name.
-struct Renamed {
-    table: pg_sys::Oid,
-    number: i16,
-    from: String,
-}
-
 thread_local! {
-    /// Not followed up yet. What a command left here that failed does no harm: what counts is what there is then.
-    static RENAMED: RefCell<Vec<Renamed>> = const { RefCell::new(Vec::new()) };
-    static PARTITIONS: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+    /// The transaction, and what came below tracked tables in it and is not followed up yet. What a command left here that failed
+    /// does no harm: what counts is what there is then.
+    static PARTITIONS: RefCell<(u32, Vec<pg_sys::Oid>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// A column of a tracked table gets another name.
-pub fn renamed(table: pg_sys::Oid, number: i16, from: &str) {
-    RENAMED.with_borrow_mut(|all| all.push(Renamed { table, number, from: from.to_owned() }));
+fn with_partitions<T>(work: impl FnOnce(&mut Vec<pg_sys::Oid>) -> T) -> T {
+    let current = context::transaction();
+    PARTITIONS.with_borrow_mut(|(transaction, all)| {
+        if std::mem::replace(transaction, current) != current {
+            all.clear();
+        }
+        work(all)
+    })
+}
+
+/// A column of a tracked table gets another name. The triggers follow at once: what an event trigger of anybody's writes before
+/// the command ends is kept out of the log as well, and a command that fails takes all of it back.
+pub fn renamed(table: pg_sys::Oid, from: &str, to: &str, functions: &Functions) {
+    change_arguments(table, functions, |arguments| {
+        for name in arguments.pii.iter_mut().chain(&mut arguments.exclude).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+    });
+}
+
+/// What a table's triggers say, changed by the command under way.
+fn change_arguments(table: pg_sys::Oid, functions: &Functions, change: impl Fn(&mut Arguments)) {
+    trigger_args::change(table, functions.capture, |args| {
+        let args: Vec<Vec<u8>> = args.split(|b| *b == 0).take(4).map(<[u8]>::to_vec).collect();
+        let old = Arguments::parse(&args)?;
+        let mut new = old.clone();
+        change(&mut new);
+        (new != old).then(|| new.to_strings().iter().flat_map(|text| text.bytes().chain([0])).collect())
+    });
 }
 
 /// A table was made or attached below a tracked one.
 pub fn note_partition(table: pg_sys::Oid) {
-    PARTITIONS.with_borrow_mut(|all| all.push(table));
+    with_partitions(|all| all.push(table));
 }
 
-/// A command has ended: triggers follow columns to their new names, and new partitions get the trigger for TRUNCATE.
+/// A command has ended: new partitions get their triggers.
 pub fn command_ends(functions: &Functions) -> Result<(), Error> {
-    let renamed = RENAMED.take();
-    let mut tables: Vec<_> = renamed.iter().map(|column| column.table).collect();
-    tables.sort_by_key(|table| table.to_u32());
-    tables.dedup();
-    for table in tables {
-        rename_in_triggers(table, renamed.iter().filter(|column| column.table == table), functions)?;
-    }
-    for table in PARTITIONS.take() {
+    for table in with_partitions(std::mem::take) {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
         let Some((arguments, above)) = arguments_above(&rel, functions)? else { continue };
         let tables = tree(&rel, pg_sys::AccessShareLock);
@@ -246,39 +258,6 @@ fn arguments_above(rel: &Rel, functions: &Functions) -> Result<Option<(Arguments
         }
     }
     Ok(None)
-}
-
-fn rename_in_triggers<'a>(
-    table: pg_sys::Oid,
-    renamed: impl Iterator<Item = &'a Renamed>,
-    functions: &Functions,
-) -> Result<(), Error> {
-    let now =
-        "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attisdropped";
-    let mut names = Vec::new();
-    for Renamed { number, from, .. } in renamed {
-        let found = catalog::rows(now, &[table.into(), (*number).into()], |row| spi::get::<String>(row, 1))?;
-        names.extend(found.into_iter().flatten().map(|to| (from, to)));
-    }
-    let sql = "SELECT oid, tgargs FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgfoid = $2";
-    let found = catalog::rows(sql, &[table.into(), functions.capture.into()], |row| {
-        Ok((spi::get::<pg_sys::Oid>(row, 1)?, spi::get::<Vec<u8>>(row, 2)?))
-    })?;
-    for (oid, args) in found {
-        let (Some(oid), Some(args)) = (oid, args) else { continue };
-        let args: Vec<Vec<u8>> = args.split(|b| *b == 0).take(4).map(<[u8]>::to_vec).collect();
-        let Some(mut arguments) = Arguments::parse(&args) else { continue };
-        for name in arguments.pii.iter_mut().chain(&mut arguments.exclude) {
-            if let Some((_, to)) = names.iter().find(|(from, _)| *from == name) {
-                to.clone_into(name);
-            }
-        }
-        let bytes: Vec<u8> = arguments.to_strings().iter().flat_map(|text| text.bytes().chain([0])).collect();
-        let update = "UPDATE pg_catalog.pg_trigger SET tgargs = $2 WHERE oid = $1";
-        context::as_superuser(|| spi::run(update, &[oid.into(), bytes.into()]))?;
-    }
-    relation::invalidate(table);
-    Ok(())
 }
 
 /// AFTER … FOR EACH ROW has neither bit of the timing.

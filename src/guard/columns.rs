@@ -207,7 +207,7 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     };
     if !is_log {
         if old.name != new.name {
-            tracked::renamed(table, number, &old.name);
+            tracked::renamed(table, &old.name, &new.name, functions);
         }
         return Ok(());
     }
