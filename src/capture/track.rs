@@ -26,7 +26,9 @@ fn track(
     full_rows: Option<bool>,
 ) {
     journal::must_be_writable("notary.track()").or_raise();
-    begin(table, log, names(pii), names(exclude), full_rows.unwrap_or(false)).or_raise();
+    let (pii, exclude) = (names("pii", pii).or_raise(), names("exclude", exclude).or_raise());
+    let full_rows = required(full_rows, "full_rows", "Leave it out, or say true or false.").or_raise();
+    begin(table, log, pii, exclude, full_rows).or_raise();
 }
 
 /// `notary.untrack(table, reason)`.
@@ -43,12 +45,21 @@ fn forget_tracked(relation: Option<&str>, reason: Option<&str>) {
     forget(relation, reason).or_raise();
 }
 
-fn names(names: Option<Array<'_, &CStr>>) -> Vec<String> {
-    let given = names.iter().flat_map(Array::iter).flatten();
-    let mut names: Vec<_> = given.map(|name| name.to_string_lossy().into_owned()).collect();
+/// The columns that an argument names. A list that came out NULL, or has one in it, is a mistake, and to take it for an empty one
+/// would tell what was to be kept out.
+fn names(argument: &str, names: Option<Array<'_, &CStr>>) -> Result<Vec<String>, Error> {
+    let given = required(names, argument, "Leave it out, or give '{}', where there are no such columns.")?;
+    let bad = |message: String, hint: &str| Error::BadArgument { message, detail: String::new(), hint: hint.into() };
+    let mut names = Vec::new();
+    for name in given.iter() {
+        let name = name.ok_or_else(|| bad(format!("{argument} must not have a NULL in it"), "Name each column."))?;
+        names.push(name.to_string_lossy().into_owned());
+    }
     names.sort();
-    names.dedup();
-    names
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(bad(format!("column \"{}\" is named twice in {argument}", pair[0]), "Name it once.")),
+        None => Ok(names),
+    }
 }
 
 fn required<T>(value: Option<T>, name: &str, hint: &str) -> Result<T, Error> {
