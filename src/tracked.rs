@@ -153,11 +153,11 @@ pub fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
 }
 
 /// Why a table, or a partition, is of a kind whose changes cannot be recorded, and what to do instead.
-pub fn unfit(rel: &Rel) -> Option<(&'static str, &'static str)> {
+pub fn unfit(rel: &Rel) -> Result<Option<(&'static str, &'static str)>, Error> {
     if !rel.is_table() {
-        return Some(("It is no table.", "Track the tables that it is made of."));
+        return Ok(Some(("It is no table.", "Track the tables that it is made of.")));
     }
-    match rel.persistence() {
+    Ok(match rel.persistence() {
         pg_sys::RELPERSISTENCE_TEMP => Some(("It is a temporary table, which no other session sees.", "")),
         pg_sys::RELPERSISTENCE_UNLOGGED => {
             Some(("It is unlogged: a crash empties it, and nothing would tell of that.", "ALTER TABLE … SET LOGGED."))
@@ -166,8 +166,30 @@ pub fn unfit(rel: &Rel) -> Option<(&'static str, &'static str)> {
             "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
             "Track the tables that inherit, which hold the rows.",
         )),
+        _ if needs_temporary(rel)? => Some((NEEDS_TEMPORARY, "Use permanent types, collations and functions.")),
         _ => None,
-    }
+    })
+}
+
+/// Why nothing temporary is in the definition of a tracked table: when the session ends that it belongs to, the table would have
+/// to go, which is refused, and nobody who comes into that session's place could make temporary tables; or columns would go
+/// without a command of anybody's.
+pub const NEEDS_TEMPORARY: &str = "Something temporary, such as a type, is in its definition, and would take a part of it along when that session ends.";
+
+/// Is anything that it depends on, however far, in a schema of temporary objects?
+fn needs_temporary(rel: &Rel) -> Result<bool, Error> {
+    // A generated column goes with what its expression needs, and a default alone with its own.
+    let sql = "WITH RECURSIVE needed (class, object) AS (
+                   (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, $1
+                    UNION SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+                    FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_attribute AS a ON a.attrelid = adrelid AND a.attnum = adnum
+                    WHERE adrelid = $1 AND a.attgenerated <> '')
+                   UNION SELECT d.refclassid, d.refobjid FROM needed
+                   JOIN pg_catalog.pg_depend AS d ON d.classid = needed.class AND d.objid = needed.object)
+               SELECT EXISTS (SELECT FROM needed JOIN pg_catalog.pg_namespace AS n ON n.oid = needed.object
+                   WHERE needed.class = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND n.nspname ~ '^pg_(toast_)?temp_')";
+    let found = catalog::rows(sql, &[rel.oid().into()], |row| spi::get::<bool>(row, 1))?;
+    Ok(found.into_iter().flatten().next().unwrap_or(false))
 }
 
 /// Do tables inherit from it, other than as partitions?
@@ -228,7 +250,7 @@ pub fn command_ends(functions: &Functions) -> Result<(), Error> {
         drop(rel);
         for table in tables {
             let rel = Rel::open(table, pg_sys::AccessShareLock);
-            if let Some((why, _)) = unfit(&rel) {
+            if let Some((why, _)) = unfit(&rel)? {
                 return Err(Error::CannotTrack {
                     table: rel.qualified(),
                     why: why.into(),

@@ -124,7 +124,7 @@ fn begin(
 fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     let cannot =
         |why: &str, hint: &str| Err(Error::CannotTrack { table: rel.qualified(), why: why.into(), hint: hint.into() });
-    if let Some((why, hint)) = tracked::unfit(rel) {
+    if let Some((why, hint)) = tracked::unfit(rel)? {
         return cannot(why, hint);
     }
     if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
@@ -144,7 +144,7 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     }
     for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
         let partition = Rel::open(partition, pg_sys::NoLock);
-        if let Some((why, hint)) = tracked::unfit(&partition) {
+        if let Some((why, hint)) = tracked::unfit(&partition)? {
             return cannot(&format!("Of its partition {}: {why}", partition.qualified()), hint);
         }
     }
