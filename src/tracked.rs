@@ -6,12 +6,16 @@
 //! for rows on the partitioned table would be cloned by PostgreSQL with the rights of whoever makes the partition, and nobody
 //! may execute notary.capture().)
 //!
-//! Invariant: columns that are named as PII, or excluded, stay that under any name they get.
+//! Invariants:
+//! * Columns that are named as PII, or excluded, stay that under any name they get.
+//! * The name of one that is dropped stays, as PII: what is made anew under it is not told. So every excluded name is one of a
+//!   column that is there.
 
 use crate::error::Error;
 use crate::log::{self, Functions};
 use crate::pg::relation::{Rel, Trigger};
 use crate::pg::{catalog, compat, context, spi, trigger_args};
+use crate::told::Told;
 use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -51,6 +55,23 @@ impl Arguments {
     /// The same for SQL.
     pub fn to_sql(&self) -> String {
         self.to_strings().map(|text| spi::quote_literal(&text)).join(", ")
+    }
+
+    /// As far as they name columns that are there; in the order of their names.
+    pub fn of(&self, columns: &[(i16, String)]) -> Self {
+        let mut here = self.clone();
+        for names in [&mut here.pii, &mut here.exclude] {
+            names.retain(|name| columns.iter().any(|(_, column)| column == name));
+            names.sort();
+        }
+        here
+    }
+
+    /// The numbers of the columns that are kept out, in the order of their names; 0 for one that is not there any more.
+    pub fn numbers(&self, columns: &[(i16, String)]) -> Value {
+        let number = |name: &String| columns.iter().find(|(_, column)| column == name).map_or(0, |(number, _)| *number);
+        let of = |names: &[String]| names.iter().map(number).collect::<Vec<_>>();
+        json!({ "pii": of(&self.pii), "exclude": of(&self.exclude) })
     }
 
     /// What notary.track is called with.
@@ -219,8 +240,23 @@ fn with_partitions<T>(work: impl FnOnce(&mut Vec<pg_sys::Oid>) -> T) -> T {
 /// the command ends is kept out of the log as well, and a command that fails takes all of it back.
 pub fn renamed(table: pg_sys::Oid, from: &str, to: &str, functions: &Functions) {
     change_arguments(table, functions, |arguments| {
+        if !arguments.pii.iter().chain(&arguments.exclude).any(|name| name == from) {
+            return;
+        }
+        // A column that was dropped may have left it.
+        arguments.pii.retain(|name| name != to);
         for name in arguments.pii.iter_mut().chain(&mut arguments.exclude).filter(|name| *name == from) {
             to.clone_into(name);
+        }
+    });
+}
+
+/// A column of a tracked table is dropped.
+pub fn column_dropped(table: pg_sys::Oid, name: &str, functions: &Functions) {
+    change_arguments(table, functions, |arguments| {
+        if arguments.exclude.iter().any(|excluded| excluded == name) {
+            arguments.exclude.retain(|excluded| excluded != name);
+            arguments.pii.push(name.to_owned());
         }
     });
 }
@@ -299,8 +335,14 @@ struct Member {
 /// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded. The
 /// table's name, and the problem; None for a table that is not there.
 ///
+/// `told`: what this database's journal says of it, which must be what the triggers say.
+///
 /// No table is locked: whoever changes one waits for its log, and a check of the log, or its unprotection, would wait for him.
-pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(String, Option<String>)>, Error> {
+pub fn problem(
+    table: pg_sys::Oid,
+    told: Option<&Told>,
+    functions: &Functions,
+) -> Result<Option<(String, Option<String>)>, Error> {
     let sql = "WITH RECURSIVE tree (oid) AS (
                    SELECT oid FROM pg_catalog.pg_class WHERE oid = $1
                    UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid AND c.relkind = 'p'
@@ -321,18 +363,48 @@ pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(Stri
         })
     })?;
     let Some(top) = members.first().map(|top| top.name.clone()) else { return Ok(None) };
+    let mut first: Option<Arguments> = None;
     for member in members {
-        if let Some(problem) = member.problem(functions)? {
+        let triggers = catalog::triggers(member.oid)?;
+        if let Some(problem) = member.problem(&triggers, functions) {
             return Ok(Some((top, Some(problem))));
+        }
+        let columns = columns(member.oid)?;
+        for trigger in triggers.iter().filter(|trigger| trigger.function == functions.capture) {
+            let Some(arguments) = Arguments::parse(&trigger.args) else { continue };
+            let name = &member.name;
+            if let Some(gone) = arguments.exclude.iter().find(|name| !columns.iter().any(|(_, column)| column == *name))
+            {
+                let problem = format!("trigger \"{}\" of {name} excludes \"{gone}\", which is no column", trigger.name);
+                return Ok(Some((top, Some(problem))));
+            }
+            if first.is_none()
+                && let Some(what) = told.and_then(|told| told.differs(&arguments, &columns))
+            {
+                let problem = format!("the journal has another {what} than the triggers of {name}");
+                return Ok(Some((top, Some(problem))));
+            }
+            let here = arguments.of(&columns);
+            if *first.get_or_insert_with(|| here.clone()) != here {
+                let problem = format!("trigger \"{}\" of {name} says otherwise than the table's first", trigger.name);
+                return Ok(Some((top, Some(problem))));
+            }
         }
     }
     Ok(Some((top, None)))
 }
 
+/// A table's columns, by number.
+pub fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String)>, Error> {
+    let sql = "SELECT attnum, attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped";
+    let columns =
+        catalog::rows(sql, &[table.into()], |row| Ok((spi::get::<i16>(row, 1)?, spi::get::<String>(row, 2)?)))?;
+    Ok(columns.into_iter().filter_map(|(number, name)| number.zip(name)).collect())
+}
+
 impl Member {
-    fn problem(&self, functions: &Functions) -> Result<Option<String>, Error> {
+    fn problem(&self, triggers: &[Trigger], functions: &Functions) -> Option<String> {
         let name = &self.name;
-        let triggers = catalog::triggers(self.oid)?;
         let rows = self.has_rows.then_some((ROWS, ROW_KIND));
         for (trigger, kind) in rows.into_iter().chain([(ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)]) {
             let wrong = match triggers.iter().find(|t| t.name == trigger) {
@@ -345,14 +417,14 @@ impl Member {
                 Some(t) if t.enabled != b'A' => "is not ENABLE ALWAYS",
                 Some(_) => continue,
             };
-            return Ok(Some(format!("trigger \"{trigger}\" of {name} {wrong}")));
+            return Some(format!("trigger \"{trigger}\" of {name} {wrong}"));
         }
-        Ok(match (self.has_triggers, self.permanent, self.has_heirs) {
+        match (self.has_triggers, self.permanent, self.has_heirs) {
             (false, ..) => Some(format!("pg_class says that {name} has no triggers, so that none fires")),
             (_, false, _) => Some(format!("{name} is unlogged, and a crash empties it without an event")),
             (.., true) => Some(format!("{name} has tables that inherit from it, whose rows make no events")),
             _ => None,
-        })
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use crate::error::{Error, OrRaise as _};
 use crate::pg::catalog;
 use crate::pg::entry::entry_point;
 use crate::pg::results::{Results, datum};
+use crate::told;
 use crate::tracked::{self, Arguments, log_table};
 use pgrx::{Uuid, pg_sys};
 
@@ -18,8 +19,10 @@ fn tracked_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 fn each(results: &mut Results) -> Result<(), Error> {
     let functions = access::trigger_functions()?;
+    let told: Vec<_> = told::tracked()?.into_iter().filter(|told| told.here).collect();
     for table in tracked::tables(&functions)? {
-        let Some((_, of_table)) = tracked::problem(table, &functions)? else { continue };
+        let told = told.iter().find(|told| told.table == table);
+        let Some((_, of_table)) = tracked::problem(table, told, &functions)? else { continue };
         // Of a partitioned table there is the second only.
         let args = catalog::triggers(table)?
             .into_iter()

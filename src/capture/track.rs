@@ -91,12 +91,14 @@ fn begin(
     if !context::may_insert(target.oid()) {
         return Err(Error::NoInsert { table: target.qualified() });
     }
-    if !pii.is_empty() {
+    // What is excluded can become PII: see `tracked::column_dropped`.
+    if !pii.is_empty() || !exclude.is_empty() {
         Key::make()?;
     }
     let arguments = Arguments { log, pii, exclude, full_rows };
     let (name, into) = (rel.qualified(), target.qualified());
     let key = without_key(&rel, &arguments.exclude);
+    let columns: Vec<_> = rel.columns().into_iter().map(|column| (column.number, column.name)).collect();
     let tables = tracked::tree(&rel, pg_sys::ShareRowExclusiveLock);
     drop(rel);
     for table in tables {
@@ -115,6 +117,7 @@ fn begin(
             "pii": arguments.pii,
             "exclude": arguments.exclude,
             "full_rows": full_rows,
+            "numbers": arguments.numbers(&columns),
         }),
     })?;
     pgrx::notice!("changes of {name} are now recorded in {into}{key}");

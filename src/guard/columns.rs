@@ -269,10 +269,15 @@ pub fn retyping(table: pg_sys::Oid, name: &str) -> Error {
 
 /// DROP COLUMN, directly or with its type.
 pub fn dropped(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(), Error> {
-    if !facts::is_log(table, functions) {
+    let (is_log, is_tracked) = (facts::is_log(table, functions), facts::is_tracked(table, functions));
+    if !is_log && !is_tracked {
         return Ok(());
     }
     let name = column(table, number, View::Before).map_or_else(String::new, |c| c.name);
+    if !is_log {
+        tracked::column_dropped(table, &name, functions);
+        return Ok(());
+    }
     Err(facts::refusal(
         table,
         super::start::drop_command("DROP COLUMN"),
