@@ -21,7 +21,9 @@ pub struct Told {
     pub table: pg_sys::Oid,
     /// The log that its changes go to.
     pub log: Option<LogId>,
-    /// Was it written in this database?
+    /// The database where that was written (`journal::home`).
+    pub home: String,
+    /// Is it this one?
     pub here: bool,
     /// Which columns are kept out; None where that was not written.
     columns: Option<Columns>,
@@ -93,10 +95,10 @@ pub fn tracked() -> Result<Vec<Told>, Error> {
             Ok((text(1)?, text(2)?, text(3)?, details, spi::get::<bool>(row, 5)?.unwrap_or(false)))
         })
     })?;
-    let mut all: Vec<(Value, Told)> = Vec::new();
+    let mut all: Vec<Told> = Vec::new();
     for (action, relation, log, details, here) in entries {
         let log = log.and_then(|log| log.parse().ok());
-        let home = details["home"].clone();
+        let home = details["home"].as_str().unwrap_or_default().to_owned();
         let tables = if action.as_deref() == Some("attest") {
             let tables = details["tracked"].as_array().cloned().unwrap_or_default();
             tables.into_iter().map(|table| (table["relation"].as_str().unwrap_or_default().to_owned(), table)).collect()
@@ -108,13 +110,18 @@ pub fn tracked() -> Result<Vec<Told>, Error> {
                 .as_u64()
                 .and_then(|oid| u32::try_from(oid).ok())
                 .map_or(pg_sys::InvalidOid, Into::into);
-            // In its own database a table is known by its OID, in others by its name.
-            all.retain(|(there, told)| if *there == home { told.table != table } else { told.relation != relation });
+            let ends = &entry["ends"];
+            // In its own database a table is known by its OID, in others by its name, unless the entry says which it ends.
+            all.retain(|told| match ends["home"].as_str() {
+                Some(there) => told.home != there || Some(u64::from(told.table.to_u32())) != ends["table_oid"].as_u64(),
+                None if told.home == home => told.table != table,
+                None => told.relation != relation,
+            });
             if action.as_deref() != Some("untrack") {
                 let columns = Columns::of(&entry);
-                all.push((home.clone(), Told { relation, table, log, here, columns }));
+                all.push(Told { relation, table, log, home: home.clone(), here, columns });
             }
         }
     }
-    Ok(all.into_iter().map(|(_, told)| told).collect())
+    Ok(all)
 }

@@ -243,19 +243,19 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
             dropped += 1;
         }
     }
-    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard.
-    let told = match dropped {
-        0 => Some(
-            told::tracked()?
-                .into_iter()
-                .find(|told| if told.here { told.table == relid } else { told.relation == name })
-                .ok_or_else(|| Error::NotTracked { table: name.clone() })?,
-        ),
-        _ => None,
+    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard. What it
+    // says of another database's table is of this one if it has its name: of several the last, since the others got another.
+    let told = told::tracked()?.into_iter().rev().find(|told| told.here && told.table == relid);
+    let told = match told {
+        None => told::tracked()?.into_iter().rev().find(|told| !told.here && told.relation == name),
+        here => here,
     };
+    if dropped == 0 && told.is_none() {
+        return Err(Error::NotTracked { table: name });
+    }
     let log = arguments.map(|arguments| arguments.log).or(told.as_ref().and_then(|told| told.log));
-    write_end(&name, relid, log, reason)?;
-    let gone = if told.is_some() { "; its triggers were gone already" } else { "" };
+    write_end(&name, relid, told.as_ref(), log, reason)?;
+    let gone = if dropped == 0 { "; its triggers were gone already" } else { "" };
     pgrx::notice!("changes of {name} are no longer recorded{gone}");
     Ok(())
 }
@@ -268,7 +268,15 @@ fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
     })
 }
 
-fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &str) -> Result<(), Error> {
+/// `told`: what the entry ends, so that it ends no other table's of the same name.
+fn write_end(
+    relation: &str,
+    table: pg_sys::Oid,
+    told: Option<&Told>,
+    log: Option<LogId>,
+    reason: &str,
+) -> Result<(), Error> {
+    let ends = told.map(|told| json!({ "home": told.home, "table_oid": told.table.to_u32() }));
     // A table that was restored alone has come without it.
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
@@ -277,7 +285,7 @@ fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &st
         segment: None,
         relation: Some(relation),
         reason: Some(reason),
-        details: json!({ "table_oid": table.to_u32() }),
+        details: json!({ "table_oid": table.to_u32(), "ends": ends.unwrap_or_else(|| json!({})) }),
     })
 }
 
@@ -308,7 +316,7 @@ fn forget(relation: Option<&str>, reason: Option<&str>) -> Result<(), Error> {
         }
     }
     for told in gone {
-        write_end(&told.relation, told.table, told.log, reason)?;
+        write_end(&told.relation, told.table, Some(&told), told.log, reason)?;
     }
     pgrx::notice!("{relation}, which is gone, is not missed any more");
     Ok(())

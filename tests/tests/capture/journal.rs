@@ -151,3 +151,18 @@ fn the_journal_and_the_views_say_what_is_recorded() {
     assert_found(&mut client, "audit", &[]);
     assert_found(&mut client, "notary.journal", &[]);
 }
+
+#[test]
+fn a_period_names_the_table_as_it_is_called_now() {
+    let db = scene("renamed_since");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int)",
+    );
+    let periods = r#"SELECT concat_ws('|', relation, "table", ended IS NULL) FROM notary.coverage()"#;
+    assert_eq!(texts(&mut client, periods), ["public.t|t_old|t"]);
+    run(&mut client, "SELECT notary.track('t', 'audit'); SELECT notary.untrack('t_old', 'a test'); DROP TABLE t_old");
+    assert_eq!(texts(&mut client, periods), ["public.t|f", "public.t|t|t"]);
+    assert_found(&mut client, "audit", &[]);
+}
