@@ -19,6 +19,27 @@ fn a_long_key_stops_no_write() {
     assert_eq!(texts(&mut client, id), ["t"]);
 }
 
+/// docs/events.md: more than a line holds, as JSON, where a control character takes six bytes.
+#[test]
+fn a_change_that_no_line_holds_is_refused_by_name() {
+    let db = scene("long_value");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, v text, hashed text, n int); SELECT notary.track('t', 'audit', pii => '{hashed}')",
+    );
+    let long = "repeat(E'\\x01', 45000000)";
+    let error = refused(&mut client, &format!("INSERT INTO t VALUES (1, {long})"));
+    assert_eq!(error.code, "54000", "{error}");
+    assert!(error.message.contains("public.t") && error.detail.contains("256 MiB"), "{error}");
+    // One of them fits, and two do not.
+    let half = long.replace("45", "25");
+    run(&mut client, &format!("INSERT INTO t VALUES (1, {half})"));
+    assert_eq!(refused(&mut client, &format!("UPDATE t SET v = 'x' || {half}")).code, "54000");
+    run(&mut client, &format!("UPDATE t SET n = 1; INSERT INTO t VALUES (2, 'x', {long})"));
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["3"]);
+}
+
 /// Rows of inheriting tables change without a trigger of the table that they are changed through, and a crash empties an
 /// unlogged table without an event.
 #[test]
