@@ -41,14 +41,14 @@ COMMENT ON FUNCTION notary.tracked_list() IS 'What the view notary.tracked shows
 
 CREATE VIEW notary.tracked AS SELECT * FROM notary.tracked_list();
 GRANT SELECT ON notary.tracked TO PUBLIC;
-COMMENT ON VIEW notary.tracked IS 'The tables whose changes are recorded, by their triggers.';
+COMMENT ON VIEW notary.tracked IS 'The tables whose changes are recorded, by their triggers, and those that should be, by notary.journal.';
 COMMENT ON COLUMN notary.tracked."table" IS 'The table.';
 COMMENT ON COLUMN notary.tracked.log IS 'The log that its changes go to; NULL: it is not in this database.';
 COMMENT ON COLUMN notary.tracked.log_uuid IS 'The log''s uuid.';
 COMMENT ON COLUMN notary.tracked.pii IS 'Columns whose values are hashed.';
 COMMENT ON COLUMN notary.tracked.exclude IS 'Columns that do not appear.';
 COMMENT ON COLUMN notary.tracked.full_rows IS 'Of an UPDATE all columns are recorded, not only those that changed.';
-COMMENT ON COLUMN notary.tracked.problem IS 'Why not every change is recorded; NULL: every change is.';
+COMMENT ON COLUMN notary.tracked.problem IS 'Why not every change is recorded, or not as notary.journal has it; NULL: every change is.';
 
 CREATE VIEW notary.untracked AS
 SELECT c.oid::pg_catalog.regclass AS "table",
@@ -69,7 +69,7 @@ COMMENT ON COLUMN notary.untracked.kind IS 'table or partitioned table.';
 COMMENT ON COLUMN notary.untracked.rows IS 'How many rows, as the planner estimates; NULL: not known yet.';
 
 CREATE FUNCTION notary.coverage(since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL)
-    RETURNS TABLE (relation text, log text, began timestamptz, ended timestamptz, began_by text, ended_by text, reason text, pii text[], exclude text[], here boolean)
+    RETURNS TABLE (relation text, log text, began timestamptz, ended timestamptz, began_by text, ended_by text, reason text, pii text[], exclude text[], here boolean, "table" regclass)
     LANGUAGE plpgsql STABLE PARALLEL SAFE
     SET search_path = pg_catalog, pg_temp
 AS $$
@@ -97,13 +97,15 @@ BEGIN
         SELECT 'track', f ->> 'relation', j.at, j.session_role, j.reason, j.details ->> 'home', f ->> 'table_oid', f || jsonb_build_object('into', j.relation)
         FROM notary.journal AS j, jsonb_array_elements(j.details -> 'tracked') AS f WHERE j.action = 'attest')
     SELECT t.relation, t.details ->> 'into', t.at, u.at, t.session_role, u.session_role, u.reason,
-           ARRAY(SELECT jsonb_array_elements_text(t.details -> 'pii')), ARRAY(SELECT jsonb_array_elements_text(t.details -> 'exclude')), t.home = this
+           ARRAY(SELECT jsonb_array_elements_text(t.details -> 'pii')), ARRAY(SELECT jsonb_array_elements_text(t.details -> 'exclude')), t.home = this,
+           CASE WHEN t.home = this THEN (SELECT c.oid::regclass FROM pg_class AS c WHERE c.oid::text = t.oid) END
     FROM said AS t LEFT JOIN LATERAL (
         SELECT l.at, l.session_role, l.reason FROM said AS l
-        WHERE l.at > t.at AND CASE WHEN l.home = t.home THEN l.oid = t.oid ELSE l.relation = t.relation END
+        WHERE l.at > t.at AND CASE WHEN l.details ? 'ends' THEN l.details -> 'ends' ->> 'home' = t.home AND l.details -> 'ends' ->> 'table_oid' = t.oid
+            WHEN l.home = t.home THEN l.oid = t.oid ELSE l.relation = t.relation END
         ORDER BY l.at LIMIT 1) AS u ON true
     WHERE t.action = 'track' AND (coverage.until IS NULL OR t.at < coverage.until)
       AND (coverage.since IS NULL OR u.at IS NULL OR u.at > coverage.since)
     ORDER BY t.relation, t.at;
 END $$;
-COMMENT ON FUNCTION notary.coverage(timestamptz, timestamptz) IS 'When changes of which table were recorded, by notary.journal: each period that meets since to until, its beginning and end (NULL: it goes on), who began and ended it, and why. here: it was begun in this database, or taken over by notary.attest, so that verification misses it when it ends otherwise than by notary.untrack; false in a restored copy for what nobody watches there. For roles that may read notary.journal. Errors: 42501 no SELECT on notary.journal, 22023 since is not before until.';
+COMMENT ON FUNCTION notary.coverage(timestamptz, timestamptz) IS 'When changes of which table were recorded, by notary.journal: each period that meets since to until, its beginning and end (NULL: it goes on), who began and ended it, and why. here: it was begun in this database, or taken over by notary.attest, so that verification misses it when it ends otherwise than by notary.untrack; false in a restored copy for what nobody watches there. relation is the name that the table had then, table what it is called now; NULL: it is gone, or it was another database''s. For roles that may read notary.journal. Errors: 42501 no SELECT on notary.journal, 22023 since is not before until.';

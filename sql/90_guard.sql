@@ -30,12 +30,12 @@ CREATE EVENT TRIGGER notary_guard_start ON ddl_command_start EXECUTE FUNCTION no
 ALTER EVENT TRIGGER notary_guard_start ENABLE ALWAYS;
 COMMENT ON EVENT TRIGGER notary_guard_start IS 'pg_notary: keeps DDL from harming logs.';
 
--- ALTER VIEW and the like rename columns of tables, too; ALTER TYPE those of typed tables.
+-- ALTER TYPE adds columns to typed tables.
 CREATE EVENT TRIGGER notary_guard_end ON ddl_command_end
     WHEN TAG IN ('ALTER TABLE', 'ALTER VIEW', 'ALTER MATERIALIZED VIEW', 'ALTER FOREIGN TABLE', 'ALTER TYPE')
     EXECUTE FUNCTION notary.guard_end();
 ALTER EVENT TRIGGER notary_guard_end ENABLE ALWAYS;
-COMMENT ON EVENT TRIGGER notary_guard_end IS 'pg_notary: keeps old entries from reading the defaults of new columns, and columns that are named as PII so under new names.';
+COMMENT ON EVENT TRIGGER notary_guard_end IS 'pg_notary: keeps old entries from reading the defaults of new columns, and has changes of new partitions recorded.';
 
 CREATE EVENT TRIGGER notary_guard_rewrite ON table_rewrite EXECUTE FUNCTION notary.guard_rewrite();
 ALTER EVENT TRIGGER notary_guard_rewrite ENABLE ALWAYS;

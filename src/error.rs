@@ -108,6 +108,11 @@ pub enum Error {
         /// In what way.
         why: String,
     },
+    /// The old and the new values of a changed row are longer than a line.
+    ChangeTooLong {
+        /// The table, qualified.
+        table: String,
+    },
     /// An event's column takes only some words.
     NotFromList {
         /// The log, qualified.
@@ -447,6 +452,12 @@ impl Error {
                 format!("a change of {table} cannot be recorded"),
                 why,
                 format!("Its owner can end the tracking, {}, and begin it anew with notary.track.", untrack(&table)),
+            ),
+            Self::ChangeTooLong { table } => parts(
+                Code::ERRCODE_PROGRAM_LIMIT_EXCEEDED,
+                format!("a change of {table} cannot be recorded: its values are too long"),
+                "As JSON text the row's values, old and new, would pass 256 MiB, the most that an entry of a log holds.".into(),
+                "Its owner can have the column's values hashed, or left out: notary.untrack, and notary.track with pii or exclude.".into(),
             ),
             Self::NotFromList { table, column, words } => parts(
                 Code::ERRCODE_CHECK_VIOLATION,

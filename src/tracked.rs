@@ -6,12 +6,16 @@
 //! for rows on the partitioned table would be cloned by PostgreSQL with the rights of whoever makes the partition, and nobody
 //! may execute notary.capture().)
 //!
-//! Invariant: columns that are named as PII, or excluded, stay that under any name they get.
+//! Invariants:
+//! * Columns that are named as PII, or excluded, stay that under any name they get.
+//! * The name of one that is dropped stays, as PII: what is made anew under it is not told. So every excluded name is one of a
+//!   column that is there.
 
 use crate::error::Error;
 use crate::log::{self, Functions};
-use crate::pg::relation::{self, Rel, Trigger};
-use crate::pg::{catalog, compat, context, spi};
+use crate::pg::relation::{Rel, Trigger};
+use crate::pg::{catalog, compat, context, spi, trigger_args};
+use crate::told::Told;
 use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
@@ -51,6 +55,23 @@ impl Arguments {
     /// The same for SQL.
     pub fn to_sql(&self) -> String {
         self.to_strings().map(|text| spi::quote_literal(&text)).join(", ")
+    }
+
+    /// As far as they name columns that are there; in the order of their names.
+    pub fn of(&self, columns: &[(i16, String)]) -> Self {
+        let mut here = self.clone();
+        for names in [&mut here.pii, &mut here.exclude] {
+            names.retain(|name| columns.iter().any(|(_, column)| column == name));
+            names.sort();
+        }
+        here
+    }
+
+    /// The numbers of the columns that are kept out, in the order of their names; 0 for one that is not there any more.
+    pub fn numbers(&self, columns: &[(i16, String)]) -> Value {
+        let number = |name: &String| columns.iter().find(|(_, column)| column == name).map_or(0, |(number, _)| *number);
+        let of = |names: &[String]| names.iter().map(number).collect::<Vec<_>>();
+        json!({ "pii": of(&self.pii), "exclude": of(&self.exclude) })
     }
 
     /// What notary.track is called with.
@@ -153,11 +174,11 @@ pub fn tree(rel: &Rel, lock: u32) -> Vec<pg_sys::Oid> {
 }
 
 /// Why a table, or a partition, is of a kind whose changes cannot be recorded, and what to do instead.
-pub fn unfit(rel: &Rel) -> Option<(&'static str, &'static str)> {
+pub fn unfit(rel: &Rel) -> Result<Option<(&'static str, &'static str)>, Error> {
     if !rel.is_table() {
-        return Some(("It is no table.", "Track the tables that it is made of."));
+        return Ok(Some(("It is no table.", "Track the tables that it is made of.")));
     }
-    match rel.persistence() {
+    Ok(match rel.persistence() {
         pg_sys::RELPERSISTENCE_TEMP => Some(("It is a temporary table, which no other session sees.", "")),
         pg_sys::RELPERSISTENCE_UNLOGGED => {
             Some(("It is unlogged: a crash empties it, and nothing would tell of that.", "ALTER TABLE … SET LOGGED."))
@@ -166,8 +187,30 @@ pub fn unfit(rel: &Rel) -> Option<(&'static str, &'static str)> {
             "Tables inherit from it: their rows can be changed through it, and its triggers do not see that.",
             "Track the tables that inherit, which hold the rows.",
         )),
+        _ if needs_temporary(rel)? => Some((NEEDS_TEMPORARY, "Use permanent types, collations and functions.")),
         _ => None,
-    }
+    })
+}
+
+/// Why nothing temporary is in the definition of a tracked table: when the session ends that it belongs to, the table would have
+/// to go, which is refused, and nobody who comes into that session's place could make temporary tables; or columns would go
+/// without a command of anybody's.
+pub const NEEDS_TEMPORARY: &str = "Something temporary, such as a type, is in its definition, and would take a part of it along when that session ends.";
+
+/// Is anything that it depends on, however far, in a schema of temporary objects?
+fn needs_temporary(rel: &Rel) -> Result<bool, Error> {
+    // A generated column goes with what its expression needs, and a default alone with its own.
+    let sql = "WITH RECURSIVE needed (class, object) AS (
+                   (SELECT 'pg_catalog.pg_class'::pg_catalog.regclass::oid, $1
+                    UNION SELECT 'pg_catalog.pg_attrdef'::pg_catalog.regclass, d.oid
+                    FROM pg_catalog.pg_attrdef AS d JOIN pg_catalog.pg_attribute AS a ON a.attrelid = adrelid AND a.attnum = adnum
+                    WHERE adrelid = $1 AND a.attgenerated <> '')
+                   UNION SELECT d.refclassid, d.refobjid FROM needed
+                   JOIN pg_catalog.pg_depend AS d ON d.classid = needed.class AND d.objid = needed.object)
+               SELECT EXISTS (SELECT FROM needed JOIN pg_catalog.pg_namespace AS n ON n.oid = needed.object
+                   WHERE needed.class = 'pg_catalog.pg_namespace'::pg_catalog.regclass AND n.nspname ~ '^pg_(toast_)?temp_')";
+    let found = catalog::rows(sql, &[rel.oid().into()], |row| spi::get::<bool>(row, 1))?;
+    Ok(found.into_iter().flatten().next().unwrap_or(false))
 }
 
 /// Do tables inherit from it, other than as partitions?
@@ -177,46 +220,73 @@ fn has_heirs(rel: &Rel) -> bool {
     !rel.is_partitioned() && compat::all_inheritors(rel.oid(), lock).len() > 1
 }
 
-/// A column that got another name.
-struct Renamed {
-    table: pg_sys::Oid,
-    number: i16,
-    from: String,
-}
-
 thread_local! {
-    /// Not followed up yet. What a command left here that failed does no harm: what counts is what there is then.
-    static RENAMED: RefCell<Vec<Renamed>> = const { RefCell::new(Vec::new()) };
-    static PARTITIONS: RefCell<Vec<pg_sys::Oid>> = const { RefCell::new(Vec::new()) };
+    /// The transaction, and what came below tracked tables in it and is not followed up yet. What a command left here that failed
+    /// does no harm: what counts is what there is then.
+    static PARTITIONS: RefCell<(u32, Vec<pg_sys::Oid>)> = const { RefCell::new((0, Vec::new())) };
 }
 
-/// A column of a tracked table gets another name.
-pub fn renamed(table: pg_sys::Oid, number: i16, from: &str) {
-    RENAMED.with_borrow_mut(|all| all.push(Renamed { table, number, from: from.to_owned() }));
+fn with_partitions<T>(work: impl FnOnce(&mut Vec<pg_sys::Oid>) -> T) -> T {
+    let current = context::transaction();
+    PARTITIONS.with_borrow_mut(|(transaction, all)| {
+        if std::mem::replace(transaction, current) != current {
+            all.clear();
+        }
+        work(all)
+    })
+}
+
+/// A column of a tracked table gets another name. The triggers follow at once: what an event trigger of anybody's writes before
+/// the command ends is kept out of the log as well, and a command that fails takes all of it back.
+pub fn renamed(table: pg_sys::Oid, from: &str, to: &str, functions: &Functions) {
+    change_arguments(table, functions, |arguments| {
+        if !arguments.pii.iter().chain(&arguments.exclude).any(|name| name == from) {
+            return;
+        }
+        // A column that was dropped may have left it.
+        arguments.pii.retain(|name| name != to);
+        for name in arguments.pii.iter_mut().chain(&mut arguments.exclude).filter(|name| *name == from) {
+            to.clone_into(name);
+        }
+    });
+}
+
+/// A column of a tracked table is dropped.
+pub fn column_dropped(table: pg_sys::Oid, name: &str, functions: &Functions) {
+    change_arguments(table, functions, |arguments| {
+        if arguments.exclude.iter().any(|excluded| excluded == name) {
+            arguments.exclude.retain(|excluded| excluded != name);
+            arguments.pii.push(name.to_owned());
+        }
+    });
+}
+
+/// What a table's triggers say, changed by the command under way.
+fn change_arguments(table: pg_sys::Oid, functions: &Functions, change: impl Fn(&mut Arguments)) {
+    trigger_args::change(table, functions.capture, |args| {
+        let args: Vec<Vec<u8>> = args.split(|b| *b == 0).take(4).map(<[u8]>::to_vec).collect();
+        let old = Arguments::parse(&args)?;
+        let mut new = old.clone();
+        change(&mut new);
+        (new != old).then(|| new.to_strings().iter().flat_map(|text| text.bytes().chain([0])).collect())
+    });
 }
 
 /// A table was made or attached below a tracked one.
 pub fn note_partition(table: pg_sys::Oid) {
-    PARTITIONS.with_borrow_mut(|all| all.push(table));
+    with_partitions(|all| all.push(table));
 }
 
-/// A command has ended: triggers follow columns to their new names, and new partitions get the trigger for TRUNCATE.
+/// A command has ended: new partitions get their triggers.
 pub fn command_ends(functions: &Functions) -> Result<(), Error> {
-    let renamed = RENAMED.take();
-    let mut tables: Vec<_> = renamed.iter().map(|column| column.table).collect();
-    tables.sort_by_key(|table| table.to_u32());
-    tables.dedup();
-    for table in tables {
-        rename_in_triggers(table, renamed.iter().filter(|column| column.table == table), functions)?;
-    }
-    for table in PARTITIONS.take() {
+    for table in with_partitions(std::mem::take) {
         let Some(rel) = Rel::try_open(table, pg_sys::AccessShareLock) else { continue };
         let Some((arguments, above)) = arguments_above(&rel, functions)? else { continue };
         let tables = tree(&rel, pg_sys::AccessShareLock);
         drop(rel);
         for table in tables {
             let rel = Rel::open(table, pg_sys::AccessShareLock);
-            if let Some((why, _)) = unfit(&rel) {
+            if let Some((why, _)) = unfit(&rel)? {
                 return Err(Error::CannotTrack {
                     table: rel.qualified(),
                     why: why.into(),
@@ -248,39 +318,6 @@ fn arguments_above(rel: &Rel, functions: &Functions) -> Result<Option<(Arguments
     Ok(None)
 }
 
-fn rename_in_triggers<'a>(
-    table: pg_sys::Oid,
-    renamed: impl Iterator<Item = &'a Renamed>,
-    functions: &Functions,
-) -> Result<(), Error> {
-    let now =
-        "SELECT attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum = $2 AND NOT attisdropped";
-    let mut names = Vec::new();
-    for Renamed { number, from, .. } in renamed {
-        let found = catalog::rows(now, &[table.into(), (*number).into()], |row| spi::get::<String>(row, 1))?;
-        names.extend(found.into_iter().flatten().map(|to| (from, to)));
-    }
-    let sql = "SELECT oid, tgargs FROM pg_catalog.pg_trigger WHERE tgrelid = $1 AND tgfoid = $2";
-    let found = catalog::rows(sql, &[table.into(), functions.capture.into()], |row| {
-        Ok((spi::get::<pg_sys::Oid>(row, 1)?, spi::get::<Vec<u8>>(row, 2)?))
-    })?;
-    for (oid, args) in found {
-        let (Some(oid), Some(args)) = (oid, args) else { continue };
-        let args: Vec<Vec<u8>> = args.split(|b| *b == 0).take(4).map(<[u8]>::to_vec).collect();
-        let Some(mut arguments) = Arguments::parse(&args) else { continue };
-        for name in arguments.pii.iter_mut().chain(&mut arguments.exclude) {
-            if let Some((_, to)) = names.iter().find(|(from, _)| *from == name) {
-                to.clone_into(name);
-            }
-        }
-        let bytes: Vec<u8> = arguments.to_strings().iter().flat_map(|text| text.bytes().chain([0])).collect();
-        let update = "UPDATE pg_catalog.pg_trigger SET tgargs = $2 WHERE oid = $1";
-        context::as_superuser(|| spi::run(update, &[oid.into(), bytes.into()]))?;
-    }
-    relation::invalidate(table);
-    Ok(())
-}
-
 /// AFTER … FOR EACH ROW has neither bit of the timing.
 const ROW_KIND: u32 =
     pg_sys::TRIGGER_TYPE_ROW | pg_sys::TRIGGER_TYPE_INSERT | pg_sys::TRIGGER_TYPE_UPDATE | pg_sys::TRIGGER_TYPE_DELETE;
@@ -298,8 +335,14 @@ struct Member {
 /// What is wrong with the tracking of a table, by the catalogs as they are now; None where every change is recorded. The
 /// table's name, and the problem; None for a table that is not there.
 ///
+/// `told`: what this database's journal says of it, which must be what the triggers say.
+///
 /// No table is locked: whoever changes one waits for its log, and a check of the log, or its unprotection, would wait for him.
-pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(String, Option<String>)>, Error> {
+pub fn problem(
+    table: pg_sys::Oid,
+    told: Option<&Told>,
+    functions: &Functions,
+) -> Result<Option<(String, Option<String>)>, Error> {
     let sql = "WITH RECURSIVE tree (oid) AS (
                    SELECT oid FROM pg_catalog.pg_class WHERE oid = $1
                    UNION SELECT i.inhrelid FROM tree JOIN pg_catalog.pg_class AS c ON c.oid = tree.oid AND c.relkind = 'p'
@@ -320,18 +363,48 @@ pub fn problem(table: pg_sys::Oid, functions: &Functions) -> Result<Option<(Stri
         })
     })?;
     let Some(top) = members.first().map(|top| top.name.clone()) else { return Ok(None) };
+    let mut first: Option<Arguments> = None;
     for member in members {
-        if let Some(problem) = member.problem(functions)? {
+        let triggers = catalog::triggers(member.oid)?;
+        if let Some(problem) = member.problem(&triggers, functions) {
             return Ok(Some((top, Some(problem))));
+        }
+        let columns = columns(member.oid)?;
+        for trigger in triggers.iter().filter(|trigger| trigger.function == functions.capture) {
+            let Some(arguments) = Arguments::parse(&trigger.args) else { continue };
+            let name = &member.name;
+            if let Some(gone) = arguments.exclude.iter().find(|name| !columns.iter().any(|(_, column)| column == *name))
+            {
+                let problem = format!("trigger \"{}\" of {name} excludes \"{gone}\", which is no column", trigger.name);
+                return Ok(Some((top, Some(problem))));
+            }
+            if first.is_none()
+                && let Some(what) = told.and_then(|told| told.differs(&arguments, &columns))
+            {
+                let problem = format!("the journal has another {what} than the triggers of {name}");
+                return Ok(Some((top, Some(problem))));
+            }
+            let here = arguments.of(&columns);
+            if *first.get_or_insert_with(|| here.clone()) != here {
+                let problem = format!("trigger \"{}\" of {name} says otherwise than the table's first", trigger.name);
+                return Ok(Some((top, Some(problem))));
+            }
         }
     }
     Ok(Some((top, None)))
 }
 
+/// A table's columns, by number.
+pub fn columns(table: pg_sys::Oid) -> Result<Vec<(i16, String)>, Error> {
+    let sql = "SELECT attnum, attname::text FROM pg_catalog.pg_attribute WHERE attrelid = $1 AND attnum > 0 AND NOT attisdropped";
+    let columns =
+        catalog::rows(sql, &[table.into()], |row| Ok((spi::get::<i16>(row, 1)?, spi::get::<String>(row, 2)?)))?;
+    Ok(columns.into_iter().filter_map(|(number, name)| number.zip(name)).collect())
+}
+
 impl Member {
-    fn problem(&self, functions: &Functions) -> Result<Option<String>, Error> {
+    fn problem(&self, triggers: &[Trigger], functions: &Functions) -> Option<String> {
         let name = &self.name;
-        let triggers = catalog::triggers(self.oid)?;
         let rows = self.has_rows.then_some((ROWS, ROW_KIND));
         for (trigger, kind) in rows.into_iter().chain([(ALL, pg_sys::TRIGGER_TYPE_TRUNCATE)]) {
             let wrong = match triggers.iter().find(|t| t.name == trigger) {
@@ -344,14 +417,14 @@ impl Member {
                 Some(t) if t.enabled != b'A' => "is not ENABLE ALWAYS",
                 Some(_) => continue,
             };
-            return Ok(Some(format!("trigger \"{trigger}\" of {name} {wrong}")));
+            return Some(format!("trigger \"{trigger}\" of {name} {wrong}"));
         }
-        Ok(match (self.has_triggers, self.permanent, self.has_heirs) {
+        match (self.has_triggers, self.permanent, self.has_heirs) {
             (false, ..) => Some(format!("pg_class says that {name} has no triggers, so that none fires")),
             (_, false, _) => Some(format!("{name} is unlogged, and a crash empties it without an event")),
             (.., true) => Some(format!("{name} has tables that inherit from it, whose rows make no events")),
             _ => None,
-        })
+        }
     }
 }
 

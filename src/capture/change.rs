@@ -11,7 +11,7 @@ use crate::pg::json;
 use crate::pg::relation::Rel;
 use crate::pg::types::PinnedSettings;
 use crate::tracked;
-use notary_core::Digest;
+use notary_core::{Digest, line};
 use pgrx::datum::IntoDatum as _;
 use pgrx::pg_sys;
 
@@ -59,6 +59,10 @@ fn record(change: &Change) -> Result<(), Error> {
     };
     let (old_value, new_value, resource_id) =
         if plan.plain_texts { context::with_plain_texts(write)? } else { write()? };
+    // jsonb would refuse it in words that say nothing of the log.
+    if [&old_value, &new_value].into_iter().flatten().map(Vec::len).sum::<usize>() > line::MAX_LINE {
+        return Err(Error::ChangeTooLong { table: table.qualified() });
+    }
     let deed = match change.deed {
         Deed::Insert => "insert",
         Deed::Update => "update",

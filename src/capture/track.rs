@@ -26,7 +26,9 @@ fn track(
     full_rows: Option<bool>,
 ) {
     journal::must_be_writable("notary.track()").or_raise();
-    begin(table, log, names(pii), names(exclude), full_rows.unwrap_or(false)).or_raise();
+    let (pii, exclude) = (names("pii", pii).or_raise(), names("exclude", exclude).or_raise());
+    let full_rows = required(full_rows, "full_rows", "Leave it out, or say true or false.").or_raise();
+    begin(table, log, pii, exclude, full_rows).or_raise();
 }
 
 /// `notary.untrack(table, reason)`.
@@ -43,12 +45,21 @@ fn forget_tracked(relation: Option<&str>, reason: Option<&str>) {
     forget(relation, reason).or_raise();
 }
 
-fn names(names: Option<Array<'_, &CStr>>) -> Vec<String> {
-    let given = names.iter().flat_map(Array::iter).flatten();
-    let mut names: Vec<_> = given.map(|name| name.to_string_lossy().into_owned()).collect();
+/// The columns that an argument names. A list that came out NULL, or has one in it, is a mistake, and to take it for an empty one
+/// would tell what was to be kept out.
+fn names(argument: &str, names: Option<Array<'_, &CStr>>) -> Result<Vec<String>, Error> {
+    let given = required(names, argument, "Leave it out, or give '{}', where there are no such columns.")?;
+    let bad = |message: String, hint: &str| Error::BadArgument { message, detail: String::new(), hint: hint.into() };
+    let mut names = Vec::new();
+    for name in given.iter() {
+        let name = name.ok_or_else(|| bad(format!("{argument} must not have a NULL in it"), "Name each column."))?;
+        names.push(name.to_string_lossy().into_owned());
+    }
     names.sort();
-    names.dedup();
-    names
+    match names.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(bad(format!("column \"{}\" is named twice in {argument}", pair[0]), "Name it once.")),
+        None => Ok(names),
+    }
 }
 
 fn required<T>(value: Option<T>, name: &str, hint: &str) -> Result<T, Error> {
@@ -80,12 +91,14 @@ fn begin(
     if !context::may_insert(target.oid()) {
         return Err(Error::NoInsert { table: target.qualified() });
     }
-    if !pii.is_empty() {
+    // What is excluded can become PII: see `tracked::column_dropped`.
+    if !pii.is_empty() || !exclude.is_empty() {
         Key::make()?;
     }
     let arguments = Arguments { log, pii, exclude, full_rows };
     let (name, into) = (rel.qualified(), target.qualified());
     let key = without_key(&rel, &arguments.exclude);
+    let columns: Vec<_> = rel.columns().into_iter().map(|column| (column.number, column.name)).collect();
     let tables = tracked::tree(&rel, pg_sys::ShareRowExclusiveLock);
     drop(rel);
     for table in tables {
@@ -104,6 +117,7 @@ fn begin(
             "pii": arguments.pii,
             "exclude": arguments.exclude,
             "full_rows": full_rows,
+            "numbers": arguments.numbers(&columns),
         }),
     })?;
     pgrx::notice!("changes of {name} are now recorded in {into}{key}");
@@ -113,7 +127,7 @@ fn begin(
 fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     let cannot =
         |why: &str, hint: &str| Err(Error::CannotTrack { table: rel.qualified(), why: why.into(), hint: hint.into() });
-    if let Some((why, hint)) = tracked::unfit(rel) {
+    if let Some((why, hint)) = tracked::unfit(rel)? {
         return cannot(why, hint);
     }
     if log::is_log(rel, functions) || event_table::is_event_log(rel, functions) {
@@ -133,7 +147,7 @@ fn may_be_tracked(rel: &Rel, functions: &Functions) -> Result<(), Error> {
     }
     for partition in tracked::tree(rel, pg_sys::AccessShareLock) {
         let partition = Rel::open(partition, pg_sys::NoLock);
-        if let Some((why, hint)) = tracked::unfit(&partition) {
+        if let Some((why, hint)) = tracked::unfit(&partition)? {
             return cannot(&format!("Of its partition {}: {why}", partition.qualified()), hint);
         }
     }
@@ -229,19 +243,19 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
             dropped += 1;
         }
     }
-    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard.
-    let told = match dropped {
-        0 => Some(
-            told::tracked()?
-                .into_iter()
-                .find(|told| if told.here { told.table == relid } else { told.relation == name })
-                .ok_or_else(|| Error::NotTracked { table: name.clone() })?,
-        ),
-        _ => None,
+    // What the journal says is tracked ends by an entry of it, also where the triggers were taken away round the guard. What it
+    // says of another database's table is of this one if it has its name: of several the last, since the others got another.
+    let told = told::tracked()?.into_iter().rev().find(|told| told.here && told.table == relid);
+    let told = match told {
+        None => told::tracked()?.into_iter().rev().find(|told| !told.here && told.relation == name),
+        here => here,
     };
+    if dropped == 0 && told.is_none() {
+        return Err(Error::NotTracked { table: name });
+    }
     let log = arguments.map(|arguments| arguments.log).or(told.as_ref().and_then(|told| told.log));
-    write_end(&name, relid, log, reason)?;
-    let gone = if told.is_some() { "; its triggers were gone already" } else { "" };
+    write_end(&name, relid, told.as_ref(), log, reason)?;
+    let gone = if dropped == 0 { "; its triggers were gone already" } else { "" };
     pgrx::notice!("changes of {name} are no longer recorded{gone}");
     Ok(())
 }
@@ -254,7 +268,15 @@ fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
     })
 }
 
-fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &str) -> Result<(), Error> {
+/// `told`: what the entry ends, so that it ends no other table's of the same name.
+fn write_end(
+    relation: &str,
+    table: pg_sys::Oid,
+    told: Option<&Told>,
+    log: Option<LogId>,
+    reason: &str,
+) -> Result<(), Error> {
+    let ends = told.map(|told| json!({ "home": told.home, "table_oid": told.table.to_u32() }));
     // A table that was restored alone has come without it.
     context::as_superuser(|| spi::run("SELECT notary.make_journal()", &[]))?;
     journal::write(&Entry {
@@ -263,7 +285,7 @@ fn write_end(relation: &str, table: pg_sys::Oid, log: Option<LogId>, reason: &st
         segment: None,
         relation: Some(relation),
         reason: Some(reason),
-        details: json!({ "table_oid": table.to_u32() }),
+        details: json!({ "table_oid": table.to_u32(), "ends": ends.unwrap_or_else(|| json!({})) }),
     })
 }
 
@@ -294,7 +316,7 @@ fn forget(relation: Option<&str>, reason: Option<&str>) -> Result<(), Error> {
         }
     }
     for told in gone {
-        write_end(&told.relation, told.table, told.log, reason)?;
+        write_end(&told.relation, told.table, Some(&told), told.log, reason)?;
     }
     pgrx::notice!("{relation}, which is gone, is not missed any more");
     Ok(())

@@ -71,12 +71,16 @@ fn column(table: pg_sys::Oid, number: i16, view: View) -> Option<Column> {
 
 /// ADD COLUMN, before its default is stored.
 pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(), Error> {
-    if !facts::is_log(table, functions) {
+    let is_log = facts::is_log(table, functions);
+    if !is_log && !facts::is_tracked(table, functions) {
         return Ok(());
     }
     let Some(new) = column(table, number, View::After) else {
         return Ok(());
     };
+    if !is_log {
+        return not_temporary(table, &new, "ADD COLUMN");
+    }
     let no = |why: &str, hint: &str| {
         let attempt = format!("ADD COLUMN {}", quote_ident(&new.name));
         Err(facts::refusal(table, attempt, why, hint))
@@ -119,6 +123,15 @@ pub fn added(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(
     with_added(|all| {
         all.push(Added { table, number, has_default: false });
     });
+    Ok(())
+}
+
+/// A tracked table's column stays when a session ends.
+fn not_temporary(table: pg_sys::Oid, new: &Column, attempt: &str) -> Result<(), Error> {
+    if types::is_temporary(new.type_oid, new.collation) {
+        let attempt = format!("{attempt} {}", quote_ident(&new.name));
+        return Err(relations::tracked_relation(table, &attempt, tracked::NEEDS_TEMPORARY));
+    }
     Ok(())
 }
 
@@ -207,7 +220,10 @@ pub fn altered(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result
     };
     if !is_log {
         if old.name != new.name {
-            tracked::renamed(table, number, &old.name);
+            tracked::renamed(table, &old.name, &new.name, functions);
+        }
+        if (old.type_oid, old.collation) != (new.type_oid, new.collation) {
+            return not_temporary(table, &new, "ALTER COLUMN TYPE");
         }
         return Ok(());
     }
@@ -253,10 +269,15 @@ pub fn retyping(table: pg_sys::Oid, name: &str) -> Error {
 
 /// DROP COLUMN, directly or with its type.
 pub fn dropped(table: pg_sys::Oid, number: i16, functions: &Functions) -> Result<(), Error> {
-    if !facts::is_log(table, functions) {
+    let (is_log, is_tracked) = (facts::is_log(table, functions), facts::is_tracked(table, functions));
+    if !is_log && !is_tracked {
         return Ok(());
     }
     let name = column(table, number, View::Before).map_or_else(String::new, |c| c.name);
+    if !is_log {
+        tracked::column_dropped(table, &name, functions);
+        return Ok(());
+    }
     Err(facts::refusal(
         table,
         super::start::drop_command("DROP COLUMN"),

@@ -53,7 +53,7 @@ fn guard_start(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     pg_sys::Datum::from(0)
 }
 
-/// ddl_command_end of what alters tables: ALTER VIEW renames columns of tables, too, and ALTER TYPE those of typed ones.
+/// ddl_command_end of what alters tables: ALTER TYPE adds columns to typed ones.
 fn guard_end(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     if Call::of(fcinfo).is_none() {
         not_called_as("notary.guard_end()", "an event trigger")

@@ -8,6 +8,7 @@ use crate::pg::catalog_scan::{self, Row, View};
 use crate::pg::index::CHAIN_CLASSES;
 use crate::pg::row::NOTARY_COLUMNS;
 use crate::pg::spi::quote_ident;
+use crate::pg::types;
 use crate::tracked;
 use pgrx::pg_sys;
 
@@ -70,7 +71,8 @@ fn chain_indexes(table: pg_sys::Oid, view: View) -> Vec<pg_sys::Oid> {
 
 /// RENAME, SET SCHEMA, OF and other changes of the pg_class row, of which few matter.
 pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
-    if !facts::is_log(relid, functions) {
+    let is_log = facts::is_log(relid, functions);
+    if !is_log && !facts::is_tracked(relid, functions) {
         return Ok(());
     }
     let class = |view| {
@@ -83,6 +85,12 @@ pub fn altered(relid: pg_sys::Oid, functions: &Functions) -> Result<(), Error> {
     else {
         return Ok(());
     };
+    if !is_log {
+        return match old_type != new_type && types::is_temporary(new_type, pg_sys::InvalidOid) {
+            true => Err(tracked_relation(relid, "ALTER TABLE OF", tracked::NEEDS_TEMPORARY)),
+            false => Ok(()),
+        };
+    }
     if old_type != new_type && new_type != pg_sys::InvalidOid {
         return Err(facts::refusal(relid, "ALTER TABLE OF", "A typed table's columns change with its type.", ""));
     }

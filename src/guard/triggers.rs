@@ -176,11 +176,12 @@ pub fn around(table: pg_sys::Oid, command: &str) -> Option<String> {
     let functions = Functions::find()?;
     let rel = Rel::try_open(table, pg_sys::AccessShareLock)?;
     let arguments = tracked::triggers(&rel, &functions).iter().find_map(|t| Arguments::parse(&t.args))?;
+    let columns: Vec<_> = rel.columns().into_iter().map(|column| (column.number, column.name)).collect();
     let (name, log) = (rel.qualified(), tracked::log_table(arguments.log).ok()??);
     let log = Rel::try_open(log, pg_sys::AccessShareLock)?.qualified();
     Some(format!(
         "In one transaction nothing is missed: BEGIN; {}; {command}; SELECT notary.track({}); COMMIT;",
         untrack(&name),
-        arguments.as_call(&name, &log)
+        arguments.of(&columns).as_call(&name, &log)
     ))
 }

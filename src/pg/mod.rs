@@ -48,5 +48,6 @@ pub mod statement;
 pub mod subxact;
 pub mod text;
 pub mod trigger;
+pub mod trigger_args;
 pub mod types;
 pub mod validate;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 pub fn problems(log: LogId, functions: &Functions) -> Result<Vec<Finding>, Error> {
     let mut findings = Vec::new();
     for told in told::tracked()?.into_iter().filter(|told| told.here && told.log == Some(log)) {
-        let (name, problem) = tracked::problem(told.table, functions)?.unwrap_or_else(|| {
+        let (name, problem) = tracked::problem(told.table, Some(&told), functions)?.unwrap_or_else(|| {
             let name = spi::quote_literal(&told.relation);
             let gone = format!(
                 "the table is not here any more; notary.forget_tracked({name}, reason) says that this was meant"
@@ -50,6 +50,8 @@ pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
             "table_oid": table.to_u32(),
             "pii": arguments.pii,
             "exclude": arguments.exclude,
+            "full_rows": arguments.full_rows,
+            "numbers": arguments.numbers(&tracked::columns(table)?),
         }));
     }
     Ok(found)

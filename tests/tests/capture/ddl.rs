@@ -50,6 +50,121 @@ fn columns_come_go_and_change_their_names() {
     assert_found(&mut client, "audit", &[]);
 }
 
+/// The triggers are compared with the journal, and the columns with both: nothing that is done by the rules is a finding.
+#[test]
+fn columns_that_are_kept_out_change_by_the_rules_and_nothing_is_found() {
+    let db = scene("kept_out");
+    let (mut client, mut other) = (db.client(), db.client());
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, email text, phone text, pw text, seen text, note text);
+         SELECT notary.track('t', 'audit', pii => '{phone,email}', exclude => '{seen,pw}', full_rows => true);
+         CREATE TABLE p (id int, email text, pw text) PARTITION BY LIST (id); CREATE TABLE p1 (pw text, gone int, email text, id int);
+         ALTER TABLE p1 DROP gone; ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1); SELECT notary.track('p', 'audit', pii => '{email}', exclude => '{pw}');
+         CREATE TYPE person AS (id int, email text, pw text); CREATE TABLE typed OF person; SELECT notary.track('typed', 'audit', pii => '{email}', exclude => '{pw}');
+         CREATE DOMAIN word AS text; CREATE TABLE d (id int, w word); SELECT notary.track('d', 'audit', exclude => '{w}')",
+    );
+    let secret = "'jane@example.com'";
+    let insert = |table: &str, columns: &[&str]| {
+        format!("INSERT INTO {table} ({}) SELECT {}", columns.join(", "), vec![secret; columns.len()].join(", "))
+    };
+    run(&mut other, &format!("INSERT INTO t VALUES (0, {secret}, {secret}, {secret}, {secret}, 'n')"));
+    let mut next = 0;
+    for (change, columns) in [
+        ("ALTER TABLE t RENAME email TO mail", vec!["mail", "phone", "pw", "seen"]),
+        // A swap of two that are kept out in different ways.
+        (
+            "ALTER TABLE t RENAME mail TO x; ALTER TABLE t RENAME pw TO mail; ALTER TABLE t RENAME x TO pw",
+            vec!["mail", "phone", "pw", "seen"],
+        ),
+        ("ALTER TABLE t DROP pw", vec!["mail", "phone", "seen"]),
+        ("ALTER TABLE t ADD pw text", vec!["mail", "phone", "seen", "pw"]),
+        (
+            "ALTER TABLE t DROP mail, DROP pw; ALTER TABLE t ADD mail text, ADD pw text",
+            vec!["mail", "phone", "seen", "pw"],
+        ),
+        // As a migration does it, without a word on the new column's name until then.
+        (
+            "ALTER TABLE t ADD seen_new text; ALTER TABLE t DROP seen; ALTER TABLE t RENAME seen_new TO seen",
+            vec!["mail", "phone", "seen", "pw"],
+        ),
+        ("ALTER TABLE t RENAME phone TO p; ALTER TABLE t DROP p", vec!["mail", "seen", "pw"]),
+        // What takes the name of one that is gone is its heir.
+        (
+            "ALTER TABLE t RENAME seen TO p; ALTER TABLE t RENAME pw TO phone; ALTER TABLE t RENAME phone TO pw",
+            vec!["mail", "pw", "p"],
+        ),
+        ("BEGIN; ALTER TABLE t DROP mail; ROLLBACK; ALTER TABLE t RENAME mail TO m", vec!["m", "pw", "p"]),
+    ] {
+        run(&mut client, change);
+        for session in [&mut client, &mut other] {
+            next += 1;
+            run(
+                session,
+                &format!(
+                    "{}; UPDATE t SET note = 'seen {next}' WHERE id = {next}",
+                    insert("t", &columns).replace("(", "(id, ").replacen("SELECT ", &format!("SELECT {next}, "), 1)
+                ),
+            );
+        }
+        assert_eq!(
+            texts(&mut client, "SELECT problem FROM notary.tracked WHERE problem IS NOT NULL"),
+            [""; 0],
+            "{change}"
+        );
+        assert_found(&mut client, "audit", &[]);
+    }
+    for (change, columns) in [
+        ("ALTER TABLE p RENAME email TO mail; ALTER TABLE p DROP pw", vec!["mail"]),
+        ("ALTER TABLE p ADD pw text; CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2)", vec!["mail", "pw"]),
+        (
+            "ALTER TABLE p DROP mail; ALTER TABLE p ADD mail text; ALTER TABLE p RENAME mail TO email",
+            vec!["email", "pw"],
+        ),
+    ] {
+        run(&mut client, change);
+        for id in if columns.len() > 1 { 1..3 } else { 1..2 } {
+            run(
+                &mut other,
+                &insert("p", &columns).replace("(", "(id, ").replacen("SELECT ", &format!("SELECT {id}, "), 1),
+            );
+        }
+        assert_eq!(
+            texts(&mut client, "SELECT problem FROM notary.tracked WHERE problem IS NOT NULL"),
+            [""; 0],
+            "{change}"
+        );
+    }
+    run(
+        &mut client,
+        "ALTER TYPE person RENAME ATTRIBUTE email TO mail CASCADE; ALTER TYPE person DROP ATTRIBUTE pw CASCADE; ALTER TYPE person ADD ATTRIBUTE pw text CASCADE",
+    );
+    run(&mut other, &insert("typed", &["mail", "pw"]));
+    run(&mut client, "DROP DOMAIN word CASCADE; ALTER TABLE d ADD w text");
+    run(&mut other, &insert("d", &["w"]));
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit AS e WHERE e::text ~ 'jane'"), ["0"]);
+    assert_found(&mut client, "audit", &[]);
+    // The refusal to drop a table says what to type, and there it works.
+    let hint = refused(&mut client, "DROP TABLE p2").hint;
+    run(&mut client, hint.split_once(": ").unwrap().1);
+    // In a copy that counts all of it begins as it is.
+    let dump = notary_tests::shared().pg_dump(db.name(), &["-Fc"]).ok().stdout_bytes;
+    let copy = notary_tests::shared().bare_db("copy");
+    notary_tests::shared().pg_restore(copy.name(), &["--exit-on-error"], &dump).ok();
+    let mut copied = copy.client();
+    run(&mut copied, "SELECT notary.attest()");
+    for client in [&mut client, &mut copied] {
+        run(
+            client,
+            "ALTER TABLE t RENAME m TO mail; ALTER TABLE t DROP p; ALTER TABLE t DROP pw; ALTER TABLE t ADD pw text, ADD p text, ADD phone text",
+        );
+        assert_eq!(texts(client, "SELECT count(problem) || ' ' || count(*) FROM notary.tracked"), ["0 4"]);
+        assert_found(client, "audit", &[]);
+    }
+    run(&mut copied, "UPDATE pg_attribute SET attname = 'm' WHERE attrelid = 't'::regclass AND attname = 'mail'");
+    assert_eq!(texts(&mut copied, "SELECT count(problem) || ' ' || count(*) FROM notary.tracked"), ["1 4"]);
+}
+
 #[test]
 fn types_of_columns_change() {
     let db = scene("retyped");

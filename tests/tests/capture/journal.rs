@@ -45,6 +45,14 @@ fn what_cannot_be_tracked_is_refused() {
         ("track('t', 'audit', pii => '{odd}')", "42703"),
         ("track('t', 'audit', pii => '{ctid}')", "42703"),
         ("track('t', 'audit', pii => '{a}', exclude => '{a}')", "22023"),
+        // A list that a program put together, and that came out otherwise than it meant.
+        ("track('t', 'audit', pii => NULL)", "22023"),
+        ("track('t', 'audit', pii => '{NULL}')", "22023"),
+        ("track('t', 'audit', pii => '{a,NULL}')", "22023"),
+        ("track('t', 'audit', pii => '{a,a}')", "22023"),
+        ("track('t', 'audit', exclude => NULL)", "22023"),
+        ("track('t', 'audit', exclude => '{NULL}')", "22023"),
+        ("track('t', 'audit', full_rows => NULL)", "22023"),
         ("untrack('t', 'why')", "55000"),
         ("untrack('done', NULL)", "22023"),
         ("untrack('done', '  ')", "22023"),
@@ -92,7 +100,7 @@ fn the_journal_and_the_views_say_what_is_recorded() {
         texts(&mut client, r#"SELECT "table" || ' ' || owner || ' ' || kind FROM notary.untracked ORDER BY 1"#),
         [format!("\"Other T\" {owner} table"), format!("t {owner} table"),]
     );
-    run(&mut owning, "SELECT notary.track('t', 'audit', pii => '{b,a,b}', full_rows => true)");
+    run(&mut owning, "SELECT notary.track('t', 'audit', pii => '{b,a}', full_rows => true)");
     assert_eq!(notices.take(), ["NOTICE: changes of public.t are now recorded in public.audit"]);
     run(&mut owning, r#"SELECT notary.track('"Other T"', 'audit', exclude => '{id}')"#);
     assert!(notices.take()[0].contains("no primary key"));
@@ -142,4 +150,19 @@ fn the_journal_and_the_views_say_what_is_recorded() {
     assert_eq!(texts(&mut owning, "SELECT count(*) FROM notary.tracked"), ["1"]);
     assert_found(&mut client, "audit", &[]);
     assert_found(&mut client, "notary.journal", &[]);
+}
+
+#[test]
+fn a_period_names_the_table_as_it_is_called_now() {
+    let db = scene("renamed_since");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int)",
+    );
+    let periods = r#"SELECT concat_ws('|', relation, "table", ended IS NULL) FROM notary.coverage()"#;
+    assert_eq!(texts(&mut client, periods), ["public.t|t_old|t"]);
+    run(&mut client, "SELECT notary.track('t', 'audit'); SELECT notary.untrack('t_old', 'a test'); DROP TABLE t_old");
+    assert_eq!(texts(&mut client, periods), ["public.t|f", "public.t|t|t"]);
+    assert_found(&mut client, "audit", &[]);
 }

@@ -19,6 +19,27 @@ fn a_long_key_stops_no_write() {
     assert_eq!(texts(&mut client, id), ["t"]);
 }
 
+/// docs/events.md: more than a line holds, as JSON, where a control character takes six bytes.
+#[test]
+fn a_change_that_no_line_holds_is_refused_by_name() {
+    let db = scene("long_value");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "CREATE TABLE t (id int PRIMARY KEY, v text, hashed text, n int); SELECT notary.track('t', 'audit', pii => '{hashed}')",
+    );
+    let long = "repeat(E'\\x01', 45000000)";
+    let error = refused(&mut client, &format!("INSERT INTO t VALUES (1, {long})"));
+    assert_eq!(error.code, "54000", "{error}");
+    assert!(error.message.contains("public.t") && error.detail.contains("256 MiB"), "{error}");
+    // One of them fits, and two do not.
+    let half = long.replace("45", "25");
+    run(&mut client, &format!("INSERT INTO t VALUES (1, {half})"));
+    assert_eq!(refused(&mut client, &format!("UPDATE t SET v = 'x' || {half}")).code, "54000");
+    run(&mut client, &format!("UPDATE t SET n = 1; INSERT INTO t VALUES (2, 'x', {long})"));
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit"), ["3"]);
+}
+
 /// Rows of inheriting tables change without a trigger of the table that they are changed through, and a crash empties an
 /// unlogged table without an event.
 #[test]
@@ -69,6 +90,67 @@ fn a_tracked_table_does_not_become_what_cannot_be_tracked() {
         assert_eq!(texts(&mut client, problem), ["NULL"], "{word}");
         assert_found(&mut client, "audit", &[]);
     }
+}
+
+/// A session that ends takes its temporary objects along, and whoever gets its place clears away what it left: a tracked table
+/// that would have to go with them would stop him.
+#[test]
+fn nothing_temporary_is_in_the_definition_of_a_tracked_table() {
+    let db = scene("temporary");
+    let owner = db.role("owner");
+    run(&mut db.client(), &format!("GRANT INSERT ON audit TO \"{owner}\"; CREATE TABLE t (id int, v text)"));
+    run(
+        &mut db.client(),
+        &format!("ALTER TABLE t OWNER TO \"{owner}\"; GRANT TEMP ON DATABASE \"{}\" TO PUBLIC", db.name()),
+    );
+    let mut client = db.client_as(&owner);
+    run(
+        &mut client,
+        "CREATE TYPE pg_temp.pair AS (id int, v text); CREATE DOMAIN pg_temp.word AS text; CREATE DOMAIN words AS pg_temp.word[];
+         CREATE COLLATION pg_temp.c FROM \"C\"; CREATE FUNCTION pg_temp.f(int) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT $1';
+         CREATE TYPE lasting AS (id int, v text); CREATE TABLE typed OF lasting; SELECT notary.track('typed', 'audit');
+         CREATE TABLE a OF pg_temp.pair; CREATE TABLE b (w pg_temp.word); CREATE TABLE c (w words); CREATE TABLE d (v text COLLATE pg_temp.c);
+         CREATE TABLE e (id int) PARTITION BY LIST (pg_temp.f(id)); CREATE TABLE f (id int, g int GENERATED ALWAYS AS (pg_temp.f(id)) STORED);
+         CREATE TABLE p (id int) PARTITION BY LIST (id); CREATE TABLE p1 PARTITION OF p DEFAULT PARTITION BY RANGE (pg_temp.f(id))",
+    );
+    for table in ["a", "b", "c", "d", "e", "f", "p"] {
+        let error = refused(&mut client, &format!("SELECT notary.track('{table}', 'audit')"));
+        assert_eq!(error.code, "55000", "{table}: {error}");
+        assert!(error.detail.contains("temporary"), "{table}: {error}");
+    }
+    run(&mut client, "SELECT notary.track('t', 'audit'); DROP TABLE p1; SELECT notary.track('p', 'audit')");
+    for sql in [
+        "ALTER TABLE t OF pg_temp.pair",
+        "ALTER TABLE t ADD COLUMN w pg_temp.word",
+        "ALTER TABLE t ADD COLUMN w words",
+        "ALTER TABLE t ADD COLUMN w text COLLATE pg_temp.c",
+        "ALTER TABLE t ALTER v TYPE pg_temp.word",
+        "ALTER TABLE t ALTER v TYPE text COLLATE pg_temp.c",
+        "ALTER TYPE lasting ADD ATTRIBUTE w pg_temp.word CASCADE",
+        "CREATE TABLE p1 PARTITION OF p DEFAULT PARTITION BY RANGE (pg_temp.f(id))",
+    ] {
+        let error = refused(&mut client, sql);
+        assert_eq!(error.code, "55000", "{sql}: {error}");
+        assert!(error.message.contains("tracked") && error.detail.contains("temporary"), "{sql}: {error}");
+    }
+    // What lasts is another matter, and so is what only a default needs.
+    run(
+        &mut client,
+        "CREATE TEMP SEQUENCE s; ALTER TABLE t ADD COLUMN n int DEFAULT nextval('s'); ALTER TABLE t ADD COLUMN w text COLLATE \"C\";
+         ALTER TABLE typed NOT OF; ALTER TABLE typed OF lasting; CREATE TABLE p1 PARTITION OF p DEFAULT; CREATE TEMP TABLE here (id int)",
+    );
+    let place = texts(&mut client, "SELECT pg_my_temp_schema()");
+    drop(client);
+    for _ in 0..50 {
+        let mut client = db.client();
+        run(&mut client, "CREATE TEMP TABLE here (id int)");
+        if texts(&mut client, "SELECT pg_my_temp_schema()") == place {
+            assert_eq!(texts(&mut client, "SELECT count(problem) || ' ' || count(*) FROM notary.tracked"), ["0 3"]);
+            assert_found(&mut client, "audit", &[]);
+            return;
+        }
+    }
+    panic!("nobody got the place of the session that ended");
 }
 
 #[test]

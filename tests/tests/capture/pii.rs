@@ -250,6 +250,56 @@ fn pii_of_typed_tables_and_of_children_stays_so() {
     assert_eq!(texts(&mut client, "SELECT pii FROM notary.tracked"), ["{mail}", "{mail}"]);
 }
 
+/// What a command that failed left behind is nothing to the next one.
+#[test]
+fn a_rename_that_failed_leaves_nothing_behind() {
+    let db = scene("failed_rename");
+    let (mut client, mut other) = (db.client(), db.client());
+    run(
+        &mut client,
+        "CREATE TABLE par (id int, email text, phone text); CREATE TABLE a () INHERITS (par); CREATE TABLE b (mail text) INHERITS (par);
+         SELECT notary.track('a', 'audit', pii => '{email,phone}'); CREATE TABLE anything (id int)",
+    );
+    assert_eq!(refused(&mut other, "ALTER TABLE par RENAME email TO mail").code, "42701");
+    run(&mut client, "ALTER TABLE b DROP mail");
+    run(&mut client, "ALTER TABLE par RENAME email TO mail; ALTER TABLE par RENAME phone TO email");
+    run(&mut other, "ALTER TABLE anything ADD COLUMN n int");
+    assert_eq!(texts(&mut client, "SELECT pii FROM notary.tracked"), ["{mail,email}"]);
+    for client in [&mut client, &mut other] {
+        run(client, &format!("INSERT INTO a VALUES (1, '{SECRET}', '{SECRET}')"));
+    }
+    assert_nowhere(&db);
+    assert_found(&mut client, "audit", &[]);
+}
+
+/// Event triggers fire in the order of their names, and the renaming command is still under way.
+#[test]
+fn what_an_event_trigger_writes_is_kept_out_under_the_new_name() {
+    let db = scene("event_trigger");
+    let mut client = db.client();
+    run(
+        &mut client,
+        &format!(
+            "CREATE TABLE t (id serial PRIMARY KEY, email text, pw text); SELECT notary.track('t', 'audit', pii => '{{email}}', exclude => '{{pw}}');
+             CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN INSERT INTO t VALUES (DEFAULT, '{SECRET}', '{SECRET}'); END$$;
+             CREATE EVENT TRIGGER a_note ON ddl_command_end WHEN TAG IN ('ALTER TABLE') EXECUTE FUNCTION note();
+             ALTER TABLE t RENAME email TO mail; ALTER TABLE t RENAME pw TO word"
+        ),
+    );
+    assert_eq!(texts(&mut client, "SELECT count(*) FROM audit WHERE new_value ->> 'mail' ~ '^hmac:'"), ["2"]);
+    assert_nowhere(&db);
+    // Not even with all of them off.
+    run(
+        &mut client,
+        &format!(
+            "UPDATE pg_event_trigger SET evtenabled = 'D' WHERE evtname ~ '^notary'; ALTER TABLE t RENAME mail TO email;
+             INSERT INTO t VALUES (DEFAULT, '{SECRET}', '{SECRET}'); UPDATE pg_event_trigger SET evtenabled = 'A' WHERE evtname ~ '^notary'"
+        ),
+    );
+    assert_nowhere(&db);
+    assert_found(&mut client, "audit", &[]);
+}
+
 /// A column that is computed from one that is kept out would show it.
 #[test]
 fn what_is_generated_from_pii_is_pii() {

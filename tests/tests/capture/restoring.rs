@@ -141,6 +141,30 @@ fn what_was_left_out_of_a_copy_is_told_and_never_a_finding() {
     assert_found(&mut client, "audit", &[]);
 }
 
+/// The journal of the database that it came from knows tables by names that they had then.
+#[test]
+fn in_a_copy_untrack_ends_what_the_journal_says_of_that_table() {
+    let db = scene("names");
+    run(
+        &mut db.client(),
+        "CREATE TABLE t (id int); SELECT notary.track('t', 'audit'); ALTER TABLE t RENAME TO t_old; CREATE TABLE t (id int); SELECT notary.track('t', 'audit')",
+    );
+    let copy = copy_of(&db, &[]);
+    let mut client = copy.client();
+    let periods = "SELECT concat_ws('|', relation, ended IS NULL) FROM notary.coverage() ORDER BY began";
+    run(&mut client, "SELECT notary.untrack('t', 'a test')");
+    assert_eq!(texts(&mut client, periods), ["public.t|t", "public.t|f"]);
+    // That it was called otherwise nobody knows here.
+    run(&mut client, "SELECT notary.untrack('t_old', 'a test')");
+    assert_eq!(texts(&mut client, periods), ["public.t|t", "public.t|f"]);
+    run(&mut client, "SELECT notary.forget_tracked('public.t', 'it was t_old here')");
+    assert_eq!(texts(&mut client, periods), ["public.t|f", "public.t|f"]);
+    let (mut client, notices) = copy.client_with_notices("postgres");
+    run(&mut client, "SELECT notary.attest()");
+    assert_eq!(notices.take(), Vec::<String>::new());
+    assert_found(&mut client, "audit", &[]);
+}
+
 /// Without its log, and without a journal.
 #[test]
 fn a_tracked_table_that_was_restored_alone_takes_changes_after_untrack() {

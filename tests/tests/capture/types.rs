@@ -1,6 +1,6 @@
 //! Values of every type: an event says them as `to_jsonb` does, whatever the session's settings.
 
-use crate::{scene, since};
+use crate::{events, scene, since};
 use notary_tests::talk::{run, texts};
 use notary_tests::verdict::assert_found;
 
@@ -340,4 +340,27 @@ fn a_range_is_said_as_it_is_whatever_its_owner_casts_it_to() {
     );
     let said = "SELECT coalesce(resource_id, '') || ' ' || new_value::text FROM audit WHERE new_value ? 'rs' AND new_value ->> 'rs' IS NOT NULL ORDER BY new_value::text";
     assert_eq!(texts(&mut client, said).len(), 3);
+}
+
+/// docs/events.md: the event is there, and shows no difference.
+#[test]
+fn what_jsonb_does_not_tell_apart_looks_the_same() {
+    let db = scene("same");
+    let mut client = db.client();
+    run(
+        &mut client,
+        r#"CREATE TABLE t (id int PRIMARY KEY, b jsonb, f float8, j json); SELECT notary.track('t', 'audit');
+           INSERT INTO t VALUES (1, NULL, '-0', '{"a": 1, "a": 2}')"#,
+    );
+    let mut mark = events(&mut client).len();
+    for (change, value) in [
+        ("b = 'null'", r#"{"b": null}"#),
+        ("f = '0'", r#"{"f": 0}"#),
+        (r#"j = '{"a": 3, "a": 2}'"#, r#"{"j": {"a": 2}}"#),
+        (r#"j = '{"a":3,"a":2}'"#, r#"{"j": {"a": 2}}"#),
+    ] {
+        run(&mut client, &format!("UPDATE t SET {change}"));
+        let said: Vec<_> = since(&mut client, &mut mark).iter().map(|event| event.replace("-0", "0")).collect();
+        assert_eq!(said, [format!("t.update 1 {value} > {value}")], "{change}");
+    }
 }
