@@ -1,36 +1,84 @@
 -- Events found by what one knows of them.
+CREATE FUNCTION notary.lacks_column(log regclass) RETURNS text
+    LANGUAGE sql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+    SELECT format('Its column "%s" is missing or has another type.', split_part(c.it, ' ', 1))
+    FROM regexp_split_to_table('id uuid, occurred_at timestamptz, action text, actor text, actor_type text, actor_role text, '
+        'resource_type text, resource_id text, resource_name text, result text, ip inet, user_agent text, '
+        'session_id text, request_id text, trace_id text, pii boolean, pii_fields text[], old_value jsonb, '
+        'new_value jsonb, details jsonb, tags text[], db_user text, db_session_user text, application_name text, '
+        'client_addr inet, backend_pid integer, txid bigint, notary_chain integer, notary_seq bigint', ', ') WITH ORDINALITY AS c (it, number)
+    WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
+                      WHERE a.attrelid = $1 AND a.attname = split_part(c.it, ' ', 1) AND NOT a.attisdropped
+                        AND a.atttypid = split_part(c.it, ' ', 2)::regtype)
+    ORDER BY c.number LIMIT 1
+$$;
+COMMENT ON FUNCTION notary.lacks_column(regclass) IS 'Internal: which column of an event log a table has not; NULL: it has all. Columns of other types are none of an event log''s: what casts and operators they bring would run with the reader''s rights.';
+
 CREATE FUNCTION notary.lacks(log regclass) RETURNS text
     LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT CASE WHEN NOT EXISTS (SELECT FROM pg_trigger AS t
-                                 WHERE t.tgrelid = $1 AND t.tgfoid = 'notary.about'::regproc AND t.tgenabled IN ('O', 'A'))
-                THEN 'It has no trigger ~notary_about.'
-                ELSE (SELECT format('Its column "%s" is missing or has another type.', split_part(c.it, ' ', 1))
-                      FROM regexp_split_to_table('id uuid, occurred_at timestamptz, action text, actor text, actor_type text, actor_role text,
-        resource_type text, resource_id text, resource_name text, result text, ip inet, user_agent text,
-        session_id text, request_id text, trace_id text, pii boolean, pii_fields text[], old_value jsonb,
-        new_value jsonb, details jsonb, tags text[], db_user text, db_session_user text, application_name text,
-        client_addr inet, backend_pid integer, txid bigint, notary_chain integer, notary_seq bigint', ',\s*') WITH ORDINALITY AS c (it, number)
-                      WHERE NOT EXISTS (SELECT FROM pg_attribute AS a
-                                        WHERE a.attrelid = $1 AND a.attname = split_part(c.it, ' ', 1) AND NOT a.attisdropped
-                                          AND a.atttypid = split_part(c.it, ' ', 2)::regtype)
-                      ORDER BY c.number LIMIT 1) END
+    SELECT coalesce(CASE WHEN count(*) = 0 THEN 'It has no trigger ~notary_about.'
+                         WHEN NOT bool_or(t.tgenabled IN ('O', 'A')) THEN 'Its trigger ~notary_about is disabled.' END,
+                    notary.lacks_column($1))
+    FROM pg_trigger AS t WHERE t.tgrelid = $1 AND t.tgfoid = 'notary.about'::regproc
 $$;
-COMMENT ON FUNCTION notary.lacks(regclass) IS 'Internal: what a table lacks to be searched and reported on as an event log; NULL: nothing. Columns of other types are none of an event log''s: what casts and operators they bring would run with the reader''s rights.';
+COMMENT ON FUNCTION notary.lacks(regclass) IS 'Internal: what a table lacks to be searched and reported on as an event log; NULL: nothing.';
+
+CREATE FUNCTION notary.distrust(log regclass) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'distrust_wrapper';
+COMMENT ON FUNCTION notary.distrust(regclass) IS 'Internal: by what a log could run code of its owner''s with the rights of whoever asks about all logs; NULL: by nothing, or the owner is a superuser or the current user. Asked of the catalogs alone. Locks the log as SELECT does, to the end of the transaction; one of other owners only if it need not wait.';
+
+CREATE FUNCTION notary.plan_apart(statement text) RETURNS text
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+    AS 'MODULE_PATHNAME', 'plan_apart_wrapper';
+COMMENT ON FUNCTION notary.plan_apart(text) IS 'Internal: returns the statement, and has this session plan it with the rights of pg_checkpoint, which has next to none, when it comes to it. Planning folds immutable functions in conditions of indexes and in statistics, and no lock that a reader could hold keeps the owner of a log from making new ones.';
 
 CREATE VIEW notary.event_logs AS
-    SELECT c.oid::pg_catalog.regclass AS log
+    SELECT c.oid::pg_catalog.regclass AS log, coalesce(notary.lacks(c.oid), notary.distrust(c.oid)) AS left_out
     FROM pg_catalog.pg_class AS c
     JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND NOT pg_catalog.pg_is_other_temp_schema(n.oid)
       AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-      AND EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
-                  WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.about'::pg_catalog.regproc)
-      AND notary.lacks(c.oid) IS NULL;
+      AND (EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+                   WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.about'::pg_catalog.regproc)
+           -- One that lost that trigger is to be seen, too.
+           OR EXISTS (SELECT FROM pg_catalog.pg_trigger AS t
+                      WHERE t.tgrelid = c.oid AND t.tgfoid = 'notary.append'::pg_catalog.regproc)
+              AND notary.lacks_column(c.oid) IS NULL);
 GRANT SELECT ON notary.event_logs TO PUBLIC;
-COMMENT ON VIEW notary.event_logs IS 'Every event log that the current user may read: what the reports are about when none is named.';
-COMMENT ON COLUMN notary.event_logs.log IS 'The table: one with the columns of an event log and an enabled trigger that calls notary.about().';
+COMMENT ON VIEW notary.event_logs IS 'Every event log that the current user may read, damaged ones included. The reports are about those of which nothing is said in left_out, when none is named.';
+COMMENT ON COLUMN notary.event_logs.log IS 'The table: one with a trigger that calls notary.about(), or a log with the columns of an event log.';
+COMMENT ON COLUMN notary.event_logs.left_out IS 'Why reports leave it out when no log is named: what it lacks of an event log, or how it could run code of its owner''s with the current user''s rights. NULL: they do not.';
+
+CREATE FUNCTION notary.to_ask(log regclass) RETURNS regclass[]
+    LANGUAGE plpgsql VOLATILE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one record;
+    logs regclass[] := '{}';
+BEGIN
+    IF log IS NOT NULL THEN
+        RETURN ARRAY[log];
+    END IF;
+    FOR one IN SELECT l.log, l.left_out FROM notary.event_logs AS l LOOP
+        IF one.left_out IS NULL THEN
+            logs := logs || one.log;
+        ELSE
+            RAISE WARNING USING ERRCODE = '01000', MESSAGE = format('%s is left out', one.log), DETAIL = one.left_out,
+                HINT = 'Name the log to ask about it, if you trust its owner.';
+        END IF;
+    END LOOP;
+    RETURN logs;
+END
+$$;
+COMMENT ON FUNCTION notary.to_ask(regclass) IS 'Internal: this log, or NULL: those event logs that the caller may read and that can run nobody''s code with his rights; a WARNING names each other. Not STABLE, or the planner would ask, too.';
 
 CREATE FUNCTION notary.event_log_name(log regclass) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -50,13 +98,16 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('relation with OID %s does not exist', log::oid),
             HINT = 'SELECT * FROM notary.event_logs shows every event log.';
     ELSIF lacks IS NOT NULL THEN
-        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('%s is not an event log', name), DETAIL = lacks,
-            HINT = 'notary.create_log(name) makes one.';
+        RAISE EXCEPTION USING ERRCODE = '55000', DETAIL = lacks,
+            MESSAGE = format(CASE WHEN lacks LIKE '%disabled.' THEN '%s is a damaged event log' ELSE '%s is not an event log' END, name),
+            HINT = CASE WHEN lacks LIKE '%disabled.'
+                        THEN format('Its owner can mend it: ALTER TABLE %s ENABLE ALWAYS TRIGGER "~notary_about". Have notary.verify check it.', name)
+                        ELSE 'notary.create_log(name) makes one.' END;
     END IF;
     RETURN name;
 END
 $$;
-COMMENT ON FUNCTION notary.event_log_name(regclass) IS 'Internal: an event log''s name, quoted, with its schema. Errors: 22023 NULL or no such relation, 55000 not an event log.';
+COMMENT ON FUNCTION notary.event_log_name(regclass) IS 'Internal: an event log''s name, quoted, with its schema. Errors: 22023 NULL or no such relation, 55000 not an event log, or a damaged one.';
 
 CREATE FUNCTION notary.literal(at timestamptz) RETURNS text
     LANGUAGE sql STABLE
@@ -153,7 +204,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('%L is no result', result),
             DETAIL = 'Events have one of four.', HINT = 'It is success, failure, denied or error.';
     END IF;
-    IF action = '' OR position('*' IN left(action, -1)) > 0 OR action ~ '[^.]\*$' OR action = '.*' THEN
+    IF action = '' OR position('*' IN left(action, -1)) > 0 OR action ~ '[^.][*]$' OR action = '.*' THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('%L is no action and no pattern of actions', action),
             DETAIL = 'A star stands for all that may follow, and only as the last part after a dot.',
             HINT = 'Give one action, or a beginning with a star: customer.pii.*';

@@ -8,6 +8,7 @@
 //! | `write` | `notary.log_event`: JSON as applications emit it |
 //! | `words` | what an event is found by |
 //! | `ids` | UUIDs in the order of time |
+//! | `trust` | which logs reports ask when none is named |
 //!
 //! Invariants:
 //! * What only the database knows (`about::FACTS`) is set by the trigger, whatever the client sends.
@@ -18,5 +19,6 @@ pub mod about;
 mod context;
 mod create;
 mod ids;
+mod trust;
 pub mod words;
 mod write;
