@@ -418,6 +418,23 @@ COMMENT ON COLUMN notary.activity.action IS 'What was done.';
 COMMENT ON COLUMN notary.activity.events IS 'How many events.';
 COMMENT ON COLUMN notary.activity.failures IS 'How many of them did not succeed.';
 
+CREATE FUNCTION notary.record_name(log regclass, parts boolean) RETURNS text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+    IF NOT parts AND EXISTS (SELECT FROM pg_class AS c WHERE c.oid = log AND c.relispartition) THEN
+        RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('%s is a partition of %s', log, pg_partition_root(log)),
+            DETAIL = 'A partitioned table is protected as a whole.', HINT = format('Name %s instead.', pg_partition_root(log));
+    ELSIF notary.lacks_column(log) IS NULL
+          AND EXISTS (SELECT FROM pg_trigger AS t WHERE t.tgrelid = log AND t.tgfoid IN ('notary.about'::regproc, 'notary.append'::regproc)) THEN
+        RETURN (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace WHERE c.oid = log);
+    END IF;
+    RETURN notary.event_log_name(log);
+END
+$$;
+COMMENT ON FUNCTION notary.record_name(regclass, boolean) IS 'Internal: an event log''s name, as notary.event_log_name gives it; also of a damaged one, of which something is on record all the same. Errors besides: 42809 a partition, unless parts.';
+
 CREATE FUNCTION notary.integrity(log regclass DEFAULT NULL)
     RETURNS TABLE (log regclass, uuid uuid, intact boolean, attested_at timestamptz, attested_entries bigint,
                    entries bigint, last_entry timestamptz, sealed_at timestamptz, sealed_size bigint,
@@ -426,18 +443,21 @@ CREATE FUNCTION notary.integrity(log regclass DEFAULT NULL)
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM notary.run(format($q$
-            SELECT l.log, l.uuid, a.intact, a.at, a.entries, l.entries, l.last_entry, s.sealed_at, s.size, open.lines,
+            SELECT wanted.log, l.uuid, a.intact, a.at, CASE WHEN NOT hidden THEN a.entries END, l.entries, l.last_entry,
+                   s.sealed_at, CASE WHEN NOT hidden THEN s.size END, open.lines,
                    CASE WHEN open.lines > 0 THEN coalesce(
                        s.sealed_at, (SELECT min((header::json ->> 'time')::timestamptz) FROM notary.header(l.log) AS header)) END,
-                   round(coalesce(s.size, 0) / (l.entries + l.segments)::numeric, 4), l.guard
+                   round(coalesce(s.size, 0) / (l.entries + l.segments)::numeric, 4), 
+                   coalesce(nullif(concat_ws('; ', nullif(coalesce(l.guard, 'not protected'), 'complete'), notary.lacks(wanted.log)), ''), 'complete')
             FROM (%s) AS wanted
-            JOIN notary.logs AS l ON l.log = wanted.log
+            CROSS JOIN row_security_active(wanted.log) AS hidden
+            LEFT JOIN notary.logs AS l ON l.log = wanted.log
             LEFT JOIN LATERAL (SELECT seal.size, seal.sealed_at FROM notary.seals AS seal WHERE seal.uuid = l.uuid
                                ORDER BY seal.incarnation DESC, seal.size DESC LIMIT 1) AS s ON true
-            CROSS JOIN LATERAL (SELECT greatest(l.entries + l.segments - coalesce(s.size, 0), 0) AS lines) AS open
+            CROSS JOIN LATERAL (SELECT CASE WHEN l.entries IS NOT NULL THEN greatest(l.entries + l.segments - coalesce(s.size, 0), 0) END AS lines) AS open
             LEFT JOIN LATERAL (%s) AS a ON true
-            ORDER BY l.log::text
-        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.event_log_name($1) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'),
+            ORDER BY wanted.log::text
+        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.record_name($1, false) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'),
             CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT')
                  THEN 'SELECT at, (details ->> ''intact'')::boolean AS intact, (details ->> ''entries'')::bigint AS entries '
                       'FROM notary.journal WHERE action = ''attest'' AND log = l.uuid ORDER BY at DESC LIMIT 1'
@@ -446,7 +466,7 @@ AS $$
          last_entry timestamptz, sealed_at timestamptz, sealed_size bigint, unsealed bigint,
          unsealed_since timestamptz, coverage numeric, guard text)
 $$;
-COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far each event log can be relied on, from what is on record; it checks nothing itself (notary.verify does). Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far each event log can be relied on, from what is on record; it checks nothing itself (notary.verify does). Damaged logs and those that are not protected any more are shown, too. Where row-level security hides rows from the caller, counts and the times of entries are NULL. Errors: 22023 no such relation, 55000 not an event log, 42809 a partition, 42501 no SELECT privilege.';
 CREATE VIEW notary.integrity AS SELECT * FROM notary.integrity();
 GRANT SELECT ON notary.integrity TO PUBLIC;
 COMMENT ON VIEW notary.integrity IS 'How far each event log that the current user may read can be relied on.';
@@ -455,14 +475,14 @@ COMMENT ON COLUMN notary.integrity.uuid IS 'The logs uuid.';
 COMMENT ON COLUMN notary.integrity.intact IS 'What the last notary.attest found; NULL: there was none, or the caller may not read notary.journal.';
 COMMENT ON COLUMN notary.integrity.attested_at IS 'When that was.';
 COMMENT ON COLUMN notary.integrity.attested_entries IS 'How many entries it had then.';
-COMMENT ON COLUMN notary.integrity.entries IS 'How many it has, by the ends of the chains.';
+COMMENT ON COLUMN notary.integrity.entries IS 'How many it has, by the ends of the chains; NULL: row-level security hides rows from the caller, or it is not protected.';
 COMMENT ON COLUMN notary.integrity.last_entry IS 'When the last one was made.';
 COMMENT ON COLUMN notary.integrity.sealed_at IS 'When it was last sealed; NULL: never.';
 COMMENT ON COLUMN notary.integrity.sealed_size IS 'How many lines that seal commits to, header lines included.';
 COMMENT ON COLUMN notary.integrity.unsealed IS 'How many lines no seal commits to yet.';
 COMMENT ON COLUMN notary.integrity.unsealed_since IS 'Since when there may be such lines: the last seal, or the beginning; NULL: there are none.';
 COMMENT ON COLUMN notary.integrity.coverage IS 'The share of lines that the last seal commits to, from 0 to 1.';
-COMMENT ON COLUMN notary.integrity.guard IS 'complete, or what is missing.';
+COMMENT ON COLUMN notary.integrity.guard IS 'complete, what is missing, or: not protected.';
 
 CREATE FUNCTION notary.access(log regclass DEFAULT NULL)
     RETURNS TABLE (log regclass, role text, may text, how text, login boolean)
@@ -502,7 +522,7 @@ AS $$
                 JOIN pg_roles AS m ON m.oid <> r.oid AND NOT m.rolsuper AND pg_has_role(m.oid, r.oid, 'MEMBER'))
             SELECT oid::regclass, role, may, how, login FROM everyone
             ORDER BY oid::regclass::text, array_position(ARRAY['switch protection off', 'own', 'write', 'read'], may), role, how
-        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.event_log_name($1) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'))) AS r
+        $q$, coalesce('SELECT ' || $1::oid || '::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM ' || CASE WHEN $1 IS NOT NULL THEN notary.record_name($1, true) END || ' WHERE false)', 'SELECT log FROM notary.event_logs'))) AS r
         (log regclass, role text, may text, how text, login boolean)
 $$;
 COMMENT ON FUNCTION notary.access(regclass) IS 'Who may read, write, own each event log, or switch its protection off (notary.unprotect), and how: as its owner, by a grant (to the role or to PUBLIC), a predefined role, membership (direct or not, with or without inheriting), as superuser. Not shown: rights on the schema, row-level security, and roles that can make themselves superuser or a member (pg_execute_server_program, CREATEROLE before PostgreSQL 16). Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
