@@ -372,7 +372,7 @@ AS $$
             FROM events AS e
             WHERE %s
             ORDER BY e.occurred_at, e.id, e.log::text
-        $q$, concat_ws(' AND ', 'e.resource_type IS NOT NULL', 'e.resource_type = ' || quote_literal($1), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
+        $q$, concat_ws(' AND ', CASE WHEN $1 IS NULL AND $2 IS NULL THEN '(e.resource_type IS NOT NULL OR e.resource_id IS NOT NULL)' END, 'e.resource_type = ' || quote_literal($1), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
         (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, result text,
          changed text[], old_value jsonb, new_value jsonb, resource_type text, resource_id text, id uuid)
 $$;

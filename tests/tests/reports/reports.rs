@@ -255,7 +255,7 @@ fn resource_history_shows_before_and_after() {
         (SELECT array_agg(k ORDER BY k) FROM unnest(ARRAY['a', 'b', 'c']) AS k
          WHERE (old_value->k) IS DISTINCT FROM (new_value->k)) AS changed, old_value, new_value, resource_type, resource_id, id";
     for (arguments, condition) in [
-        ("", "resource_type IS NOT NULL"),
+        ("", "(resource_type IS NOT NULL OR resource_id IS NOT NULL)"),
         ("'customer', '7'", "resource_type = 'customer' AND resource_id = '7'"),
         ("'{}', '7', 'two'", "resource_type = '{}' AND resource_id = '7' AND log = 'two'::regclass"),
         (

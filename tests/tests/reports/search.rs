@@ -30,8 +30,6 @@ impl Search {
                      new_value, details, array_to_string(tags, ' ')) COLLATE \"default\"), '[^[:alnum:]]+')
                  @> array_remove(regexp_split_to_array(lower({quoted}), '[^[:alnum:]]+'), '')"
             ),
-            // The index is of events that have a type.
-            "resource_id" => format!("resource_id = {quoted} AND resource_type IS NOT NULL"),
             _ => format!("{name} = {quoted}"),
         });
         self
