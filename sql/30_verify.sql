@@ -5,7 +5,7 @@ CREATE FUNCTION notary.verify(log regclass DEFAULT NULL, since timestamptz DEFAU
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'notary_verify';
-COMMENT ON FUNCTION notary.verify(regclass, timestamptz, text) IS 'Checks a log, or all that the caller may read, and answers in one row each: intact or not, entries and chains seen, the number of findings and the first one, and the scope of the check. Every row is read and hashed again, every link, the unique index, the headers and the guard are checked. since: the content of older entries is taken as it is (their places and links are checked all the same), and scope says "partial". note: a seal of this log that was kept elsewhere; the log is checked against it too, which is the strongest statement there is (whether the note itself is genuine is for notary.verify_note to say). sealed_size: how many lines, headers included, the newest seal (or the note) commits to, NULL without one; scope says since when, and how many entries came later. A log that should be in this database and is on no table gives a row with log NULL. Needs SELECT on the log; sees every row whatever row-level security says; works in read-only transactions and on standbys; shows progress as NOTICEs every five seconds. Errors: 42501 no SELECT privilege, 55000 not a log, 22023 the note is no seal of this log.';
+COMMENT ON FUNCTION notary.verify(regclass, timestamptz, text) IS 'Checks a log, or all that the caller may read, and answers in one row each: intact or not, entries and chains seen, the number of findings and the first one, and the scope of the check. Every row is read and hashed again, every link, the unique index, the headers and the guard are checked. since: the content of older entries is taken as it is (their places and links are checked all the same), and scope says "partial". note: a seal of this log that was kept elsewhere; the log is checked against it too, which is the strongest statement there is (whether the note itself is genuine is for notary.verify_note to say). sealed_size: how many lines, headers included, the newest seal (or the note) commits to, NULL without one; scope says since when, and how many entries came later. A log that should be in this database and is on no table gives a row with log NULL. Needs SELECT on the log; sees every row whatever row-level security says (so that who may SELECT learns how many there are, and nothing else of them); works in read-only transactions and on standbys; shows progress as NOTICEs every five seconds. Errors: 42501 no SELECT privilege, 55000 not a log, 22023 the note is no seal of this log.';
 
 CREATE FUNCTION notary.findings(log regclass, since timestamptz DEFAULT NULL, note text DEFAULT NULL)
     RETURNS TABLE (segment regclass, chain integer, seq bigint, problem text, detail text)
@@ -56,7 +56,7 @@ COMMENT ON FUNCTION notary.log_list() IS 'What the view notary.logs shows: a row
 
 CREATE VIEW notary.logs AS SELECT * FROM notary.log_list();
 GRANT SELECT ON notary.logs TO PUBLIC;
-COMMENT ON VIEW notary.logs IS 'Every log that the current user may read.';
+COMMENT ON VIEW notary.logs IS 'Every log that the current user may read. chains, entries and last_entry are NULL where row-level security hides rows from him.';
 COMMENT ON COLUMN notary.logs.log IS 'The table that was protected.';
 COMMENT ON COLUMN notary.logs.uuid IS 'The log''s uuid.';
 COMMENT ON COLUMN notary.logs.segments IS 'How many periods of protection it has had, summed over its partitions.';

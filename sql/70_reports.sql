@@ -10,7 +10,6 @@ DECLARE
     cols constant text := 'id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, '
         'result, coalesce(ip, client_addr) AS source, pii, pii_fields, old_value, new_value, details, db_user, db_session_user, '
         'application_name';
-    logs regclass[];
     ever text;
     events text;
 BEGIN
@@ -19,18 +18,13 @@ BEGIN
             DETAIL = 'since is part of the period, until is not.',
             HINT = 'The first quarter: since => ''2026-01-01'', until => ''2026-04-01''.';
     END IF;
-    IF log IS NULL THEN
-        logs := ARRAY(SELECT l.log FROM notary.event_logs AS l);
-    ELSE
-        logs := ARRAY[log];
-    END IF;
     SELECT string_agg(part, ' UNION ALL '), string_agg(part || period, ' UNION ALL ')
         INTO ever, events
         FROM (SELECT format('SELECT %s::oid::regclass AS log, %s FROM %s', l::oid, cols, notary.event_log_name(l)) AS part
-              FROM unnest(logs) AS l) AS parts;
+              FROM unnest(notary.to_ask(log, false)) AS l) AS parts;
     IF ever IS NOT NULL THEN
-        RETURN QUERY EXECUTE
-            format('WITH ever AS NOT MATERIALIZED (%s), events AS NOT MATERIALIZED (%s) %s', ever, events, query);
+        query := format('WITH ever AS NOT MATERIALIZED (%s), events AS NOT MATERIALIZED (%s) %s', ever, events, query);
+        RETURN QUERY EXECUTE CASE WHEN log IS NULL THEN notary.plan_apart(query) ELSE query END;
     END IF;
 END
 $$;
@@ -61,42 +55,37 @@ AS $$
 $$;
 COMMENT ON FUNCTION notary.is_of(text) IS 'Internal: the condition that an event e is of a category: by the first part of its action, or by notary.event_type.';
 
-CREATE FUNCTION notary.actions(log regclass DEFAULT NULL) RETURNS SETOF text
-    LANGUAGE plpgsql STABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-    next text;
-    one regclass;
-    name text;
-BEGIN
-    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
-        name := notary.event_log_name(one);
-        EXECUTE format('SELECT action FROM %s ORDER BY action LIMIT 1', name) INTO next;
-        WHILE next IS NOT NULL LOOP
-            RETURN NEXT next;
-            EXECUTE format('SELECT action FROM %s WHERE action > %L ORDER BY action LIMIT 1', name, next) INTO next;
-        END LOOP;
-    END LOOP;
-END
-$$;
-COMMENT ON FUNCTION notary.actions(regclass) IS 'The actions that an event log (NULL: any that the caller may read) has events of, each once for each log, by one look into its index for each. With the caller''s rights and row-level security. Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
-
-CREATE FUNCTION notary.ends_in(last text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    SET search_path = pg_catalog, pg_temp
-AS $$ SELECT format('e.action ~ %L', '(^|[.])(' || $1 || ')$') $$;
-COMMENT ON FUNCTION notary.ends_in(text) IS 'Internal: the condition that the last part of an event''s action is one of these, with bars between them.';
-
 CREATE FUNCTION notary.distinct_sql(name text, col text, most integer) RETURNS text
     LANGUAGE sql IMMUTABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT format('WITH RECURSIVE v (v) AS ((SELECT %2$I FROM %1$s WHERE %2$I IS NOT NULL ORDER BY %2$I LIMIT 1) '
                   'UNION ALL SELECT (SELECT %2$I FROM %1$s WHERE %2$I > v.v ORDER BY %2$I LIMIT 1) FROM v WHERE v.v IS NOT NULL) '
-                  'SELECT ARRAY(SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s)', $1, $2, $3)
+                  'SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s', $1, $2, coalesce($3::text, 'ALL'))
 $$;
-COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column, by a look into its index for each.';
+COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column (most NULL: for all), by a look into its index for each.';
+
+CREATE FUNCTION notary.actions(log regclass DEFAULT NULL) RETURNS SETOF text
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+    one regclass;
+    query text;
+BEGIN
+    FOREACH one IN ARRAY notary.to_ask(log, false) LOOP
+        query := notary.distinct_sql(notary.event_log_name(one), 'action', NULL);
+        RETURN QUERY EXECUTE CASE WHEN log IS NULL THEN notary.plan_apart(query) ELSE query END;
+    END LOOP;
+END
+$$;
+COMMENT ON FUNCTION notary.actions(regclass) IS 'The actions that an event log (NULL: any that notary.event_logs does not leave out) has events of, each once for each log, by one look into its index for each. With the caller''s rights and row-level security. Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
+
+CREATE FUNCTION notary.ends_in(last text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    SET search_path = pg_catalog, pg_temp
+AS $$ SELECT format('e.action ~ %L', '(^|[.])(' || $1 || ')$') $$;
+COMMENT ON FUNCTION notary.ends_in(text) IS 'Internal: the condition that the last part of an event''s action is one of these, with bars between them.';
 
 CREATE FUNCTION notary.fits(log regclass, pattern text) RETURNS text
     LANGUAGE plpgsql STABLE
@@ -105,11 +94,14 @@ AS $$
 DECLARE
     most  constant integer := 10000;
     one   regclass;
+    query text;
     there text[];
     fit   text[] := '{}';
 BEGIN
-    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
-        EXECUTE notary.distinct_sql(notary.event_log_name(one), 'action', most) INTO there;
+    -- Of what is left out the report itself tells.
+    FOREACH one IN ARRAY notary.to_ask(log, true) LOOP
+        query := format('SELECT ARRAY(%s)', notary.distinct_sql(notary.event_log_name(one), 'action', most));
+        EXECUTE CASE WHEN log IS NULL THEN notary.plan_apart(query) ELSE query END INTO there;
         -- With ids in its actions, say: looking at each event is less then.
         IF cardinality(there) = most THEN
             RETURN format('e.action ~ %L', pattern);
@@ -119,7 +111,7 @@ BEGIN
     RETURN format('e.action = ANY (%L::text[])', fit);
 END
 $$;
-COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that the caller may read) that fit a regular expression, in words that an index answers where there are not very many.';
+COMMENT ON FUNCTION notary.fits(regclass, text) IS 'Internal: the condition that an event''s action is one of those in the log (NULL: in any that notary.event_logs does not leave out) that fit a regular expression, in words that an index answers where there are not very many.';
 
 CREATE FUNCTION notary.member(details jsonb, as_number boolean, VARIADIC names text[]) RETURNS text
     LANGUAGE plpgsql IMMUTABLE
@@ -169,7 +161,7 @@ AS $$
         (log regclass, actor text, actor_role text, action text, events bigint, refused bigint, resources bigint,
          fields text[], sources inet[], first_at timestamptz, last_at timestamptz)
 $$;
-COMMENT ON FUNCTION notary.pii_access(regclass, timestamptz, timestamptz, text) IS 'Who touched personal data: a row for each log, actor, role and action. An event counts if its pii is true, a part of its action is pii (pii.view, customer.pii.export), or notary.event_type has the action in category pii. actor_role: of this role alone. log NULL: all event logs that the caller may read (notary.event_logs). since is part of the period, until is not; NULL is open. With the caller''s rights and row-level security. Errors: 22023 an argument out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.pii_access(regclass, timestamptz, timestamptz, text) IS 'Who touched personal data: a row for each log, actor, role and action. An event counts if its pii is true, a part of its action is pii (pii.view, customer.pii.export), or notary.event_type has the action in category pii. actor_role: of this role alone. log NULL: all event logs that the caller may read but those that notary.event_logs says are left out. since is part of the period, until is not; NULL is open. With the caller''s rights and row-level security. Errors: 22023 an argument out of its range (the message names it), 55000 not an event log, 42501 no SELECT privilege.';
 CREATE VIEW notary.pii_access AS SELECT * FROM notary.pii_access();
 GRANT SELECT ON notary.pii_access TO PUBLIC;
 COMMENT ON VIEW notary.pii_access IS 'Who touched personal data, in all event logs that the current user may read.';
@@ -405,6 +397,7 @@ AS $$
 DECLARE
     one     regclass;
     name    text;
+    query   text;
     there   boolean;
     kinds   text[];
     like_it text[] := '{}';
@@ -412,13 +405,16 @@ BEGIN
     IF resource_type IS NULL THEN
         RETURN NULL;
     END IF;
-    FOREACH one IN ARRAY CASE WHEN log IS NULL THEN ARRAY(SELECT l.log FROM notary.event_logs AS l) ELSE ARRAY[log] END LOOP
+    -- Of what is left out the report itself tells.
+    FOREACH one IN ARRAY notary.to_ask(log, true) LOOP
         name := notary.event_log_name(one);
-        EXECUTE format('SELECT EXISTS (SELECT FROM %s WHERE resource_type = %L)', name, resource_type) INTO there;
+        query := format('SELECT EXISTS (SELECT FROM %s WHERE resource_type = %L)', name, resource_type);
+        EXECUTE CASE WHEN log IS NULL THEN notary.plan_apart(query) ELSE query END INTO there;
         IF there THEN
             RETURN resource_type;
         END IF;
-        EXECUTE notary.distinct_sql(name, 'resource_type', 1000) INTO kinds;
+        query := format('SELECT ARRAY(%s)', notary.distinct_sql(name, 'resource_type', 1000));
+        EXECUTE CASE WHEN log IS NULL THEN notary.plan_apart(query) ELSE query END INTO kinds;
         -- customers, Customers or shop.customers, where it is public.customers.
         like_it := like_it || ARRAY(SELECT k FROM unnest(kinds) AS k
                                     WHERE lower(substring(k FROM '[^.]*$')) = lower(substring(resource_type FROM '[^.]*$')));
@@ -430,7 +426,7 @@ BEGIN
     RETURN resource_type;
 END
 $$;
-COMMENT ON FUNCTION notary.kind(text, regclass) IS 'Internal: a resource_type, with a NOTICE where the log (NULL: any that the caller may read) has no event about it: which there are that look like it, among the first thousand.';
+COMMENT ON FUNCTION notary.kind(text, regclass) IS 'Internal: a resource_type, with a NOTICE where the log (NULL: any that notary.event_logs does not leave out) has no event about it: which there are that look like it, among the first thousand.';
 
 CREATE FUNCTION notary.resource_history(resource_type text DEFAULT NULL, resource_id text DEFAULT NULL,
                                         log regclass DEFAULT NULL, since timestamptz DEFAULT NULL,
@@ -452,7 +448,7 @@ AS $$
             FROM events AS e
             WHERE %s
             ORDER BY e.occurred_at, e.id, e.log::text
-        $q$, concat_ws(' AND ', 'e.resource_type IS NOT NULL', 'e.resource_type = ' || quote_literal(notary.kind($1, $3)), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
+        $q$, concat_ws(' AND ', CASE WHEN $1 IS NULL AND $2 IS NULL THEN '(e.resource_type IS NOT NULL OR e.resource_id IS NOT NULL)' END, 'e.resource_type = ' || quote_literal(notary.kind($1, $3)), 'e.resource_id = ' || quote_literal($2))), $3, $4, $5) AS r
         (log regclass, occurred_at timestamptz, action text, actor text, actor_role text, db_user text,
          db_session_user text, application_name text, result text, changed text[], old_value jsonb, new_value jsonb,
          resource_type text, resource_id text, id uuid)
@@ -502,27 +498,38 @@ COMMENT ON COLUMN notary.activity.action IS 'What was done.';
 COMMENT ON COLUMN notary.activity.events IS 'How many events.';
 COMMENT ON COLUMN notary.activity.failures IS 'How many of them did not succeed.';
 
-CREATE FUNCTION notary.wanted(log regclass) RETURNS text
+CREATE FUNCTION notary.wanted(log regclass, parts boolean) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+    root regclass;
 BEGIN
     IF log IS NULL THEN
         RETURN 'SELECT log FROM notary.event_logs';
-    ELSIF NOT EXISTS (SELECT FROM pg_class AS c JOIN pg_trigger AS t ON t.tgrelid = c.oid
-                      WHERE c.oid = log AND NOT c.relispartition AND t.tgfoid = 'notary.refuse'::regproc)
-            AND (notary.lacks(log) IS NOT NULL OR NOT EXISTS (SELECT FROM pg_class AS c WHERE c.oid = log)) THEN
-        RAISE EXCEPTION USING ERRCODE = CASE WHEN log::text ~ '^[0-9]+$' THEN '22023' ELSE '55000' END,
-            MESSAGE = CASE WHEN log::text ~ '^[0-9]+$' THEN format('relation with OID %s does not exist', log)
-                           ELSE format('%s is not a log', log) END,
-            DETAIL = 'It has no triggers of pg_notary.',
-            HINT = 'SELECT * FROM notary.logs shows every log, of a partitioned one the table at the top.';
     END IF;
-    -- The log is asked for its rows, of which it gives none: so whoever may not read it is refused.
-    RETURN format('SELECT %s::oid::regclass AS log WHERE NOT EXISTS (SELECT FROM %s WHERE false)', log::oid, log);
+    SELECT CASE WHEN c.relispartition THEN pg_partition_root(c.oid) ELSE c.oid END INTO root FROM pg_class AS c WHERE c.oid = log;
+    IF root IS NULL THEN
+        RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = format('relation with OID %s does not exist', log::oid),
+            DETAIL = 'Nothing in this database has this number.', HINT = 'SELECT * FROM notary.logs shows every log.';
+    ELSIF NOT EXISTS (SELECT FROM pg_trigger AS t
+                      WHERE t.tgrelid IN (log, root) AND t.tgfoid IN ('notary.append'::regproc, 'notary.refuse'::regproc, 'notary.about'::regproc))
+            -- One that lost all its triggers.
+            AND NOT EXISTS (SELECT FROM notary.logs AS l WHERE l.log = root) THEN
+        RAISE EXCEPTION USING ERRCODE = '55000', MESSAGE = format('%s is not a log', log),
+            DETAIL = 'It has no triggers of pg_notary.', HINT = 'SELECT * FROM notary.logs shows every log.';
+    ELSIF root <> log AND NOT parts THEN
+        RAISE EXCEPTION USING ERRCODE = '42809', MESSAGE = format('%s is a partition of %s', log, root),
+            DETAIL = 'A partitioned table is protected as a whole.', HINT = format('Name %s instead.', root);
+    -- Not by a query of the log, which would be planned, and planning runs what its owner hung on it.
+    ELSIF NOT has_table_privilege(log, 'SELECT') THEN
+        RAISE EXCEPTION USING ERRCODE = '42501', MESSAGE = format('permission denied for table %s', (SELECT c.relname FROM pg_class AS c WHERE c.oid = log)),
+            DETAIL = 'What is on record of a log is for those who may read it.', HINT = 'It takes SELECT on the whole table.';
+    END IF;
+    RETURN format('SELECT %s::oid::regclass AS log', log::oid);
 END
 $$;
-COMMENT ON FUNCTION notary.wanted(regclass) IS 'Internal: the query for the logs that integrity and access are about: one that is named, of any kind, or for NULL every event log that the caller may read.';
+COMMENT ON FUNCTION notary.wanted(regclass, boolean) IS 'Internal: the query for the logs that integrity and access are about: one that is named, of any kind, also a damaged one (parts: or a partition of one), or for NULL every event log that the caller may read. None of them is read, nor planned to be. Errors: 22023 no such relation, 55000 not a log, 42809 a partition, unless parts, 42501 no SELECT privilege.';
 
 CREATE FUNCTION notary.integrity(log regclass DEFAULT NULL)
     RETURNS TABLE (log regclass, uuid uuid, intact boolean, attested_at timestamptz, attested_entries bigint,
@@ -533,20 +540,27 @@ CREATE FUNCTION notary.integrity(log regclass DEFAULT NULL)
     SET search_path = pg_catalog, pg_temp
 AS $$
     SELECT * FROM notary.run(format($q$
-            SELECT l.log, l.uuid, a.intact, a.at, a.entries,
-                   CASE WHEN a.at IS NULL THEN %L END, l.entries, l.last_entry, l.entries + l.segments, coalesce(s.size, 0),
-                   open.lines, round(coalesce(s.size, 0) / (l.entries + l.segments)::numeric, 4), s.sealed_at,
+            SELECT wanted.log, l.uuid, a.intact, a.at, CASE WHEN NOT hidden THEN a.entries END,
+                   CASE WHEN a.at IS NULL THEN CASE WHEN l.log IS NULL THEN 'not protected' ELSE %L END END,
+                   l.entries, l.last_entry, l.entries + l.segments, open.sealed, open.lines,
+                   round(open.sealed / nullif(l.entries + l.segments, 0)::numeric, 4), s.sealed_at,
                    CASE WHEN open.lines > 0 THEN coalesce(
                        s.sealed_at, (SELECT min((header::json ->> 'time')::timestamptz) FROM notary.header(l.log) AS header)) END,
-                   ARRAY(SELECT t."table"::text FROM notary.tracked AS t WHERE t.log = l.log ORDER BY 1), l.guard
+                   ARRAY(SELECT t."table"::text FROM notary.tracked AS t WHERE t.log = wanted.log ORDER BY 1),
+                   coalesce(nullif(concat_ws('; ', nullif(coalesce(l.guard, 'not protected'), 'complete'),
+                                             CASE WHEN event_log THEN notary.lacks(wanted.log) END), ''), 'complete')
             FROM (%s) AS wanted
-            JOIN notary.logs AS l ON l.log = wanted.log
+            CROSS JOIN row_security_active(wanted.log) AS hidden
+            -- Without that column of it which locks logs.
+            CROSS JOIN LATERAL (SELECT wanted.log IN (SELECT e.log FROM notary.event_logs AS e)) AS kind (event_log)
+            LEFT JOIN notary.logs AS l ON l.log = wanted.log
             LEFT JOIN LATERAL (SELECT seal.size, seal.sealed_at FROM notary.seals AS seal WHERE seal.uuid = l.uuid
                                ORDER BY seal.incarnation DESC, seal.size DESC LIMIT 1) AS s ON true
-            CROSS JOIN LATERAL (SELECT greatest(l.entries + l.segments - coalesce(s.size, 0), 0) AS lines) AS open
+            CROSS JOIN LATERAL (SELECT CASE WHEN l.entries IS NOT NULL THEN coalesce(s.size, 0) END AS sealed,
+                                       CASE WHEN l.entries IS NOT NULL THEN greatest(l.entries + l.segments - coalesce(s.size, 0), 0) END AS lines) AS open
             LEFT JOIN LATERAL (%s) AS a ON true
-            ORDER BY l.log::text
-        $q$, CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT') THEN 'notary.attest was never called' ELSE 'no SELECT on notary.journal' END, notary.wanted($1),
+            ORDER BY wanted.log::text
+        $q$, CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT') THEN 'notary.attest was never called' ELSE 'no SELECT on notary.journal' END, notary.wanted($1, false),
             CASE WHEN has_table_privilege(to_regclass('notary.journal'), 'SELECT')
                  THEN 'SELECT at, (details ->> ''intact'')::boolean AS intact, (details ->> ''entries'')::bigint AS entries '
                       'FROM notary.journal WHERE action = ''attest'' AND log = l.uuid ORDER BY at DESC LIMIT 1'
@@ -555,7 +569,7 @@ AS $$
          entries bigint, last_entry timestamptz, lines bigint, sealed_lines bigint, unsealed_lines bigint,
          sealed_share numeric, sealed_at timestamptz, unsealed_since timestamptz, tracked text[], guard text)
 $$;
-COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far a log (NULL: each event log that the caller may read) can be relied on, from what is on record; it checks nothing itself (notary.verify does). log may be any log, notary.journal too. Errors: 22023 no such relation, 55000 not a log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.integrity(regclass) IS 'How far a log (NULL: each event log that the caller may read) can be relied on, from what is on record; it checks nothing itself (notary.verify does). Damaged logs and those that are not protected any more are shown, too. log may be any log, notary.journal too. Where row-level security hides rows from the caller, counts and the times of entries are NULL. Errors: 22023 no such relation, 55000 not a log, 42809 a partition, 42501 no SELECT privilege.';
 CREATE VIEW notary.integrity AS SELECT * FROM notary.integrity();
 GRANT SELECT ON notary.integrity TO PUBLIC;
 COMMENT ON VIEW notary.integrity IS 'How far each event log that the current user may read can be relied on.';
@@ -564,8 +578,8 @@ COMMENT ON COLUMN notary.integrity.uuid IS 'The log''s uuid.';
 COMMENT ON COLUMN notary.integrity.intact IS 'What the last notary.attest found; NULL: unattested says why.';
 COMMENT ON COLUMN notary.integrity.attested_at IS 'When that was.';
 COMMENT ON COLUMN notary.integrity.attested_entries IS 'How many entries it had then.';
-COMMENT ON COLUMN notary.integrity.unattested IS 'Why intact is not known: notary.attest was never called, or the caller has no SELECT on notary.journal, which tells of it; NULL: it is known.';
-COMMENT ON COLUMN notary.integrity.entries IS 'How many entries it has, by the ends of the chains.';
+COMMENT ON COLUMN notary.integrity.unattested IS 'Why intact is not known: notary.attest was never called, the caller has no SELECT on notary.journal, which tells of it, or the log is not protected any more; NULL: it is known.';
+COMMENT ON COLUMN notary.integrity.entries IS 'How many entries it has, by the ends of the chains; NULL: row-level security hides rows from the caller, or it is not protected.';
 COMMENT ON COLUMN notary.integrity.last_entry IS 'When the last one was made.';
 COMMENT ON COLUMN notary.integrity.lines IS 'How many lines it has, which is what seals count: an entry is one, and so is the header of each period of protection.';
 COMMENT ON COLUMN notary.integrity.sealed_lines IS 'How many lines the last seal commits to.';
@@ -574,7 +588,7 @@ COMMENT ON COLUMN notary.integrity.sealed_share IS 'The share of the lines that 
 COMMENT ON COLUMN notary.integrity.sealed_at IS 'When it was last sealed; NULL: never.';
 COMMENT ON COLUMN notary.integrity.unsealed_since IS 'Since when there may be unsealed lines: the last seal, or the beginning; NULL: there are none.';
 COMMENT ON COLUMN notary.integrity.tracked IS 'The tables whose changes go to it now; since when, says notary.coverage.';
-COMMENT ON COLUMN notary.integrity.guard IS 'complete, or what is missing.';
+COMMENT ON COLUMN notary.integrity.guard IS 'complete, what is missing, or: not protected.';
 
 CREATE FUNCTION notary.access(log regclass DEFAULT NULL)
     RETURNS TABLE (log regclass, role text, may text, how text, login boolean)
@@ -620,10 +634,10 @@ AS $$
                 JOIN pg_roles AS m ON m.oid <> r.oid AND NOT m.rolsuper AND pg_has_role(m.oid, r.oid, 'MEMBER'))
             SELECT oid::regclass, role, may, how, login FROM everyone
             ORDER BY oid::regclass::text, coalesce(array_position(ARRAY['switch protection off', '', 'own', 'write', 'read'], may), 2), may, role, how
-        $q$, notary.wanted($1))) AS r
+        $q$, notary.wanted($1, true))) AS r
         (log regclass, role text, may text, how text, login boolean)
 $$;
-COMMENT ON FUNCTION notary.access(regclass) IS 'Who may read, write, own a log (NULL: each event log that the caller may read), switch its protection off (notary.unprotect), or end the tracking of a table whose changes go there (notary.untrack), and how: as its owner, by a grant (to the role or to PUBLIC), a predefined role, membership (direct or not, with or without inheriting), as superuser. Not shown: rights on the schema, row-level security, and roles that can make themselves superuser or a member (pg_execute_server_program, CREATEROLE before PostgreSQL 16). log may be any log, notary.journal too. Errors: 22023 no such relation, 55000 not a log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.access(regclass) IS 'Who may read, write, own a log (NULL: each event log that the caller may read), switch its protection off (notary.unprotect), or end the tracking of a table whose changes go there (notary.untrack), and how: as its owner, by a grant (to the role or to PUBLIC), a predefined role, membership (direct or not, with or without inheriting), as superuser. Not shown: rights on the schema, row-level security, and roles that can make themselves superuser or a member (pg_execute_server_program, CREATEROLE before PostgreSQL 16). log may be any log, notary.journal too, and a partition, whose rights are its own. Errors: 22023 no such relation, 55000 not a log, 42501 no SELECT privilege.';
 CREATE VIEW notary.access AS SELECT * FROM notary.access();
 GRANT SELECT ON notary.access TO PUBLIC;
 COMMENT ON VIEW notary.access IS 'Who may do what to each event log that the current user may read.';

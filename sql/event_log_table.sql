@@ -59,7 +59,7 @@ CREATE INDEX %TIME% ON %LOG% (occurred_at, id);
 CREATE INDEX %ACTOR% ON %LOG% (actor, occurred_at, id);
 CREATE INDEX %ROLE% ON %LOG% (actor_role, occurred_at, id) WHERE actor_role IS NOT NULL;
 CREATE INDEX %ACTION% ON %LOG% (action, occurred_at, id);
-CREATE INDEX %RESOURCE% ON %LOG% (resource_type, resource_id, occurred_at, id) WHERE resource_type IS NOT NULL;
+CREATE INDEX %RESOURCE% ON %LOG% (resource_id, resource_type, occurred_at, id) WHERE resource_id IS NOT NULL;
 CREATE INDEX %TYPE% ON %LOG% (resource_type, occurred_at, id) WHERE resource_type IS NOT NULL;
 CREATE INDEX %RESULT% ON %LOG% (result, occurred_at, id) WHERE result <> 'success';
 CREATE INDEX %PII% ON %LOG% (occurred_at, id) WHERE pii;

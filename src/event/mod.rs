@@ -9,6 +9,7 @@
 //! | `words` | what an event is found by |
 //! | `limits` | what is too long for an index, and no time at all |
 //! | `ids` | UUIDs in the order of time |
+//! | `trust` | which logs reports ask when none is named |
 //!
 //! Invariants:
 //! * What only the database knows (`about::FACTS`) is set by the trigger, whatever the client sends.
@@ -20,5 +21,6 @@ mod context;
 mod create;
 mod ids;
 mod limits;
+mod trust;
 pub mod words;
 mod write;

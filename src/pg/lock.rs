@@ -44,6 +44,18 @@ impl ChainLock {
     }
 }
 
+/// Locks a relation as SELECT does, to the end of the transaction, waiting for whoever alters it.
+pub fn share(relid: pg_sys::Oid) {
+    // SAFETY: any OID can be locked.
+    unsafe { pg_sys::LockRelationOid(relid, pg_sys::AccessShareLock as pg_sys::LOCKMODE) };
+}
+
+/// The same without waiting; false: it would have to.
+pub fn try_share(relid: pg_sys::Oid) -> bool {
+    // SAFETY: any OID can be locked.
+    unsafe { pg_sys::ConditionalLockRelationOid(relid, pg_sys::AccessShareLock as pg_sys::LOCKMODE) }
+}
+
 /// Takes the lock under which a log gives out segment numbers, held to the end of the transaction.
 pub fn lock_log_numbers(log: &[u8; 16]) {
     lock_log(log, pg_sys::RelationRelationId);

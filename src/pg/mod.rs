@@ -34,6 +34,7 @@ pub mod lock;
 pub mod names;
 pub mod page;
 pub mod parse_tree;
+pub mod planner;
 pub mod procedure;
 pub mod relation;
 pub mod report;

@@ -82,14 +82,16 @@ pub fn describe(root: pg_sys::Oid, functions: &Functions) -> Result<Vec<Option<p
         }
     }
     let log = log_id(root, functions);
+    // How much others write is not for those to know from whom their rows are hidden.
+    let hidden = context::rows_are_hidden(root);
     let guard = if missing.is_empty() { "complete".to_owned() } else { missing.join("; ") };
     Ok(vec![
         datum(root),
         log.and_then(|log| datum(pgrx::Uuid::from_bytes(*log.as_bytes()))),
         datum(segments),
-        datum(chains),
-        datum(entries),
-        last.and_then(|t| TimestampWithTimeZone::try_from(t).ok()).and_then(datum),
+        datum(chains).filter(|_| !hidden),
+        datum(entries).filter(|_| !hidden),
+        last.filter(|_| !hidden).and_then(|t| TimestampWithTimeZone::try_from(t).ok()).and_then(datum),
         log.map_or(Ok(None), last_seal)?.and_then(|t| TimestampWithTimeZone::try_from(t).ok()).and_then(datum),
         max_chains.and_then(|n| i32::try_from(n).ok()).and_then(datum),
         datum(guard),

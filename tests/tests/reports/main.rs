@@ -3,9 +3,12 @@
 
 mod plans;
 mod real;
+mod records;
 mod reports;
 mod rights;
 mod search;
+mod settings;
+mod trust;
 mod types;
 
 use notary_tests::talk::{run, texts};

@@ -30,8 +30,6 @@ impl Search {
                      new_value, details, array_to_string(tags, ' ')) COLLATE \"default\"), '[^[:alnum:]]+')
                  @> array_remove(regexp_split_to_array(lower({quoted}), '[^[:alnum:]]+'), '')"
             ),
-            // The index is of events that have a type.
-            "resource_id" => format!("resource_id = {quoted} AND resource_type IS NOT NULL"),
             _ => format!("{name} = {quoted}"),
         });
         self
@@ -293,14 +291,24 @@ fn wrong_arguments_are_refused_with_their_names() {
         (fake.code.as_str(), fake.detail.as_str()),
         ("55000", "Its column \"details\" is missing or has another type.")
     );
-    assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), ["one"]);
+    let left_out = "SELECT log || coalesce(': ' || left_out, '') FROM notary.event_logs ORDER BY 1";
+    assert_eq!(texts(&mut client, left_out), ["fake: Its column \"details\" is missing or has another type.", "one"]);
     // Only round the guard; what pg_trigger says is read again when pg_class changes.
     run(
         &mut client,
         "UPDATE pg_trigger SET tgenabled = 'D' WHERE tgname = '~notary_about'; UPDATE pg_class SET reltuples = reltuples",
     );
-    assert_eq!(texts(&mut client, "SELECT log FROM notary.event_logs"), Vec::<String>::new());
-    assert_eq!(refused(&mut client, "SELECT * FROM notary.activity('one')").code, "55000");
+    let disabled = "Its trigger ~notary_about is disabled.";
+    assert_eq!(texts(&mut client, left_out)[1], format!("one: {disabled}"));
+    for asked in ["SELECT * FROM notary.activity('one')", "SELECT * FROM notary.search('one')"] {
+        let damaged = refused(&mut client, asked);
+        assert_eq!(
+            (damaged.code.as_str(), damaged.message.as_str(), damaged.detail.as_str()),
+            ("55000", "public.one is a damaged event log", disabled)
+        );
+    }
+    run(&mut client, "ALTER TABLE public.one ENABLE ALWAYS TRIGGER \"~notary_about\"");
+    assert_eq!(texts(&mut client, left_out)[1], "one", "as the HINT says");
     assert_eq!(refused(&mut client, "SELECT * FROM notary.search(1::oid::regclass)").code, "22023");
 }
 
