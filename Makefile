@@ -28,8 +28,8 @@ GOLDEN := $(if $(wildcard tests/pg_regress/sql/$(NOTARY_ONLY).sql),--test regres
 endif
 
 .NOTPARALLEL:
-.PHONY: help demo test install setup setup-build stage fmt lint core-test server-test regress \
-    regress-accept bench-seals bench-search soak fuzz clean
+.PHONY: help demo test install setup setup-build setup-bench stage fmt lint core-test server-test regress \
+    regress-accept bench bench-quick bench-profile bench-seals bench-search soak fuzz clean
 
 help: ## This list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -51,6 +51,9 @@ setup: ## Install what is missing for building and testing
 
 setup-build: ## Install what is missing for building alone
 	@tests/setup.sh build
+
+setup-bench:
+	@tests/setup.sh bench
 
 stage: ## Build, and put the result into a private copy of the server
 	@tests/stage.sh
@@ -75,6 +78,15 @@ regress: stage ## What psql and isolationtester show, against the expected files
 
 regress-accept: stage ## Write down what they show now as expected; look at the diff before you commit it
 	$(ENV); NOTARY_ACCEPT=1 cargo test -p notary-tests $(GOLDEN)
+
+bench: setup-bench stage ## Every figure in the README, side by side with what it is held to: less than 15 minutes, 8 GB
+	$(ENV); cargo run --quiet -p notary-tests --bin bench -- full --write
+
+bench-quick: setup-bench stage ## The same with smaller sizes, in less than 2 minutes; changes no page
+	$(ENV); cargo run --quiet -p notary-tests --bin bench -- quick
+
+bench-profile: setup-build stage ## Where the time of a protected INSERT goes, step by step; needs perf
+	@$(ENV); tests/bench_profile.sh
 
 bench-seals: setup-build stage ## What seals, proofs and exports cost, in some minutes and 5 GB
 	@$(ENV); tests/bench_seals.sh

@@ -4,6 +4,7 @@
 #
 #   setup.sh build     what building the extension needs
 #   setup.sh test      and what the tests drive beside it: pgbouncer, clients in Python and Node
+#   setup.sh bench     what building needs, and pgaudit, with which `make bench` compares, if it can be had
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 
@@ -84,6 +85,18 @@ install_packages() {
     hash -r
 }
 
+# What is compared with only: without it a row of the table stays empty.
+install_pgaudit() {
+    local package=postgresql-$PG_MAJOR-pgaudit
+    [[ ! -e $("$PG_CONFIG" --pkglibdir)/pgaudit.so ]] || return 0
+    if have apt-get && may_be_root; then
+        apt-cache show "$package" >/dev/null 2>&1 || as_root apt-get update -qq || true
+        say "installing $package"
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$package" && return
+    fi
+    say "$package cannot be installed: pgaudit is left out of the comparison"
+}
+
 # ---- Rust ----
 
 check_rust() {
@@ -139,3 +152,4 @@ check_rust
 install_pgrx
 tell_pgrx
 if [[ $what == test ]]; then install_clients; fi
+if [[ $what == bench ]]; then install_pgaudit; fi

@@ -56,6 +56,14 @@ impl<'a> Database<'a> {
         (client, notices)
     }
 
+    /// Drops it, logs and all. Otherwise it is gone with its cluster.
+    #[track_caller]
+    pub fn remove(&self) {
+        let drop = format!("DROP DATABASE \"{}\" WITH (FORCE)", self.name);
+        let dropped = self.cluster.client("postgres").batch_execute(&drop);
+        dropped.unwrap_or_else(|e| panic!("{drop}: {}", crate::SqlError::of(&e)));
+    }
+
     /// Makes a login role that is nobody special. Roles belong to the whole cluster, so the name
     /// gets this database's name in front.
     pub fn role(&self, name: &str) -> String {

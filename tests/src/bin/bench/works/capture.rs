@@ -1,0 +1,62 @@
+//! What an application pays whose tables are tracked.
+
+use crate::contenders::{audit_trigger, settle};
+use crate::load::Load;
+use crate::measure::{Contender, alternate};
+use crate::report::Report;
+use crate::servers::Servers;
+use notary_tests::Database;
+use notary_tests::talk::run as sql;
+
+const TABLES: [&str; 4] = ["pgbench_accounts", "pgbench_branches", "pgbench_history", "pgbench_tellers"];
+
+pub fn run(servers: &Servers, report: &mut Report) {
+    let sizes = report.sizes;
+    let work = "pgbench TPC-B, scale {scale}, 8 clients";
+    report.begin(work);
+    let main = &servers.main;
+    let mut dbs = vec![
+        ("untracked", main.bare_db("untracked")),
+        ("tracked", main.fresh_db("tracked")),
+        ("PL/pgSQL trigger", main.bare_db("trigger")),
+    ];
+    match &servers.audited {
+        Ok(cluster) => dbs.push(("pgaudit", cluster.bare_db("audited"))),
+        Err(why) => report.missing("capture pgaudit", why),
+    }
+    for (_, db) in &dbs {
+        db.cluster().run("pgbench", &["-i", "-q", "-s", &sizes.scale.to_string(), db.name()]).ok();
+        // A change is of a row that has a name.
+        let key = "ALTER TABLE pgbench_history ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
+        sql(&mut db.client(), key);
+    }
+    let tracked = &mut dbs[1].1.client();
+    sql(tracked, "SELECT notary.create_log('trail')");
+    for table in TABLES {
+        sql(tracked, &format!("SELECT notary.track('{table}', 'trail')"));
+    }
+    audit_trigger(&mut dbs[2].1.client(), &TABLES);
+    for (_, db) in &dbs {
+        settle(db);
+    }
+    let runs = alternate(sizes.rounds, dbs.iter().map(|(name, db)| contender(name, db, report)).collect());
+    report.rates(work, "transactions", &runs);
+    report.set("capture", runs.ratio("tracked", "untracked"));
+    report.set("capture trigger", runs.ratio("tracked", "PL/pgSQL trigger"));
+    if servers.audited.is_ok() {
+        report.set("capture pgaudit", runs.ratio("tracked", "pgaudit"));
+    }
+    // An UPDATE that adds nought changes nothing, and is no event.
+    let expected = "SELECT count(*) + 3 * count(*) FILTER (WHERE delta <> 0) FROM pgbench_history";
+    let written = dbs[1].1.value(&format!("SELECT count(*) = ({expected}) FROM trail"));
+    assert_eq!(written, "t", "changes are missing");
+    for (_, db) in dbs {
+        db.remove();
+    }
+}
+
+fn contender<'a>(name: &'static str, db: &Database<'a>, report: &Report) -> Contender<'a> {
+    let (cluster, db, time) = (db.cluster(), db.name().to_owned(), report.sizes.load);
+    let load = Load::tpcb(8);
+    (name, Box::new(move || load.tps(cluster, &db, time)))
+}
