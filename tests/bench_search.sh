@@ -45,7 +45,7 @@ ask "SELECT notary.create_log('audit')" >/dev/null
 later="SELECT pg_get_indexdef(i.indexrelid) FROM pg_index AS i
        WHERE indrelid = 'audit'::regclass AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid) ORDER BY 1"
 mapfile -t indexes < <(ask "$later")
-ask "SELECT format('DROP INDEX %s', i.indexrelid::regclass) FROM pg_index AS i
+ask "SELECT format('DROP INDEX %s;', i.indexrelid::regclass) FROM pg_index AS i
      WHERE indrelid = 'audit'::regclass AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid)" | sql
 # An event every five seconds, backwards from now: by the newest tenth of a per mille, hundredths and so on one can say
 # how many of what there are, and whether they are old.
