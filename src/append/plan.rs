@@ -9,8 +9,9 @@ use crate::pg::inval;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::trigger::Values;
+use crate::pg::tuple::Layout;
 use notary_core::digest::Digest;
-use notary_core::id::LogId;
+use notary_core::line::Opening;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,10 +22,8 @@ use std::rc::Rc;
 pub struct Plan {
     /// The table.
     pub table: pg_sys::Oid,
-    /// The log.
-    pub log: LogId,
-    /// The segment being written.
-    pub segment: u32,
+    /// What its lines begin with.
+    pub opening: Opening,
     /// Its first chain.
     pub first_chain: u32,
     /// Its last chain, by max_chains or by the format's cap.
@@ -35,6 +34,8 @@ pub struct Plan {
     pub header_hash: Digest,
     /// Where our columns are.
     pub columns: NotaryColumns,
+    /// How its rows lie in memory, where that is known here.
+    pub layout: Option<Layout>,
     /// The unique index over (notary_chain, notary_seq).
     pub index: pg_sys::Oid,
     /// Is the table notary.journal, which only pg_notary writes?
@@ -85,13 +86,13 @@ impl Plan {
         let last_chain = segment.max_chains.map_or(cap, |n| header.first_chain.saturating_add(n - 1).min(cap));
         Ok(Self {
             table: table.oid(),
-            log: header.log,
-            segment: header.segment,
+            opening: Opening::of(header.log, header.segment),
             first_chain: header.first_chain,
             last_chain,
             max_chains: segment.max_chains,
             header_hash: header.hash(),
             journal: journal::is_table(table.oid()),
+            layout: Layout::of(table, &columns),
             columns,
             index,
             writer: RowWriter::of(table)?,

@@ -50,5 +50,6 @@ pub mod statement;
 pub mod subxact;
 pub mod text;
 pub mod trigger;
+pub mod tuple;
 pub mod types;
 pub mod validate;
