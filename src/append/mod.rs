@@ -69,7 +69,6 @@ fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 
 /// A row that has its place in a chain, and is to be stored by who asked for it.
 pub struct Entry {
-    table: pg_sys::Oid,
     next: Next,
     hash: Digest,
     plan: Rc<RefCell<Plan>>,
@@ -84,12 +83,12 @@ impl Entry {
         let mut line = BUFFERS.take().line;
         let (next, hash) = {
             let mut plan = plan.borrow_mut();
-            let next = heads::next(&plan, table, NO_STATEMENT)?;
+            let next = plan.heads.next(&plan, table, NO_STATEMENT)?;
             let (hash, stamp) = write_line(&mut plan, next, row, &mut line)?;
             row.stamp(&plan.columns, &stamp);
             (next, hash)
         };
-        Ok(Self { table: table.oid(), next, hash, plan, line })
+        Ok(Self { next, hash, plan, line })
     }
 
     /// What the entry's line says of the column with this index: empty for NULL.
@@ -99,7 +98,7 @@ impl Entry {
 
     /// The row is stored.
     pub fn stored(mut self) {
-        heads::stored(self.table, self.next, self.hash);
+        self.plan.borrow().heads.stored(self.next, self.hash);
         self.line.clear();
         self.line.shrink_to(KEEP_LINE_BUFFER);
         BUFFERS.with_borrow_mut(|buffers| buffers.line = self.line);
@@ -120,7 +119,7 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<pg_sys::Datum, Erro
                 return Err(not_by_hand(row));
             }
             // The row may be any entry of any chain: what is remembered of this table's chains is void.
-            heads::forget(plan.table);
+            plan.heads.forget();
             return Ok(row.as_it_came());
         }
         return Err(Error::ValuesSupplied { table: row.table().qualified(), column: plan.column_name(index) });
@@ -128,9 +127,9 @@ fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<pg_sys::Datum, Erro
     if plan.journal && !journal::is_writing() {
         return Err(not_by_hand(row));
     }
-    let next = heads::next(&plan, &row.table(), row.caller())?;
+    let next = plan.heads.next(&plan, &row.table(), row.caller())?;
     let (hash, stamp) = write_line(&mut plan, next, &row.row, line)?;
-    heads::on_its_way(&plan, row, next, hash);
+    plan.heads.on_its_way(row, next, hash);
     Ok(row.stamped(plan.layout.as_ref(), &plan.columns, &stamp))
 }
 
