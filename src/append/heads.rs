@@ -29,6 +29,7 @@ use notary_core::digest::Digest;
 use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::rc::Rc;
 
 /// The place of a new entry.
 #[derive(Clone, Copy)]
@@ -88,87 +89,72 @@ const MAX_HINTS: usize = 10_000;
 /// Dead entries at a chain's end that are looked at one by one.
 const MAX_DEAD: u32 = 64;
 
+/// What is known of one table's heads. It is borrowed while PostgreSQL is called: the index, locks. No code of a user runs there,
+/// so that nobody else asks for it; and an error that unwinds leaves it as it is, so that rows in flight of statements around the
+/// failed one stay known.
+pub struct Shared(Rc<RefCell<Heads>>);
+
 thread_local! {
-    static HEADS: RefCell<HashMap<pg_sys::Oid, Heads>> = RefCell::default();
+    /// Those of all tables, for the ends of transactions to reach.
+    static HEADS: RefCell<HashMap<pg_sys::Oid, Rc<RefCell<Heads>>>> = RefCell::default();
+}
+
+/// A table's heads, for its plan to keep.
+pub fn of(table: pg_sys::Oid) -> Shared {
+    HEADS.with_borrow_mut(|all| {
+        if all.len() > MAX_HINTS {
+            // Whatever a plan keeps is to stay within reach.
+            all.retain(|_, heads| {
+                Rc::strong_count(heads) > 1 || heads.try_borrow().map_or(true, |heads| !heads.held.is_empty())
+            });
+        }
+        Shared(all.entry(table).or_default().clone())
+    })
 }
 
 pub fn init() {
     context::on_transaction_end(on_end);
 }
 
-/// Forgets what is known of a table's heads; the locks stay.
-pub fn forget(table: pg_sys::Oid) {
-    HEADS.with_borrow_mut(|all| {
-        if let Some(heads) = all.get_mut(&table) {
-            heads.hint = None;
-            heads.calls += 1;
-            for held in &mut heads.held {
-                held.head = None;
-            }
+impl Shared {
+    /// Forgets what is known of the heads; the locks stay.
+    pub fn forget(&self) {
+        let mut heads = self.0.borrow_mut();
+        heads.hint = None;
+        heads.calls += 1;
+        for held in &mut heads.held {
+            held.head = None;
         }
-    });
-}
+    }
 
-/// Remembers that a row with this place and hash is on its way to the table.
-pub fn on_its_way(plan: &Plan, row: &Insert, next: Next, hash: Digest) {
-    let caller = row.caller();
-    let before = Counts::of(&row.table());
-    HEADS.with_borrow_mut(|all| {
-        let Some(heads) = all.get_mut(&plan.table) else {
-            return;
-        };
+    /// The place of the next entry, on a chain whose lock this transaction holds from now on.
+    ///
+    /// `caller` tells one statement's calls from another's while either is under way.
+    pub fn next(&self, plan: &Plan, table: &Rel, caller: usize) -> Result<Next, Error> {
+        let mut index = ChainIndex::new(table, plan.index, plan.columns);
+        self.0.borrow_mut().next(plan, caller, &mut index)
+    }
+
+    /// Remembers that a row with this place and hash is on its way to the table.
+    pub fn on_its_way(&self, row: &Insert, next: Next, hash: Digest) {
+        let caller = row.caller();
+        let before = Counts::of(&row.table());
+        let mut heads = self.0.borrow_mut();
         let statement = heads.statement(caller, row);
         let call = heads.calls;
         if let Some(held) = heads.held.iter_mut().find(|h| h.chain == next.chain) {
             held.head = Some(Head { seq: next.seq - 1, hash: next.prev });
             held.flight = Some(Flight { hash, caller, statement, before, call });
         }
-    });
-}
+    }
 
-/// The place of the next entry, on a chain whose lock this transaction holds from now on.
-///
-/// `caller` tells one statement's calls from another's while either is under way.
-pub fn next(plan: &Plan, table: &Rel, caller: usize) -> Result<Next, Error> {
-    let mut index = ChainIndex::new(table, plan.index, plan.columns);
-    let mut taken = Taken::of(plan.table);
-    taken.heads.next(plan, caller, &mut index)
-}
-
-/// Remembers that a row with this place and hash is stored.
-pub fn stored(table: pg_sys::Oid, next: Next, hash: Digest) {
-    HEADS.with_borrow_mut(|all| {
-        let held = all.get_mut(&table).and_then(|heads| heads.held.iter_mut().find(|held| held.chain == next.chain));
-        if let Some(held) = held {
+    /// Remembers that a row with this place and hash is stored.
+    pub fn stored(&self, next: Next, hash: Digest) {
+        let mut heads = self.0.borrow_mut();
+        if let Some(held) = heads.held.iter_mut().find(|held| held.chain == next.chain) {
             held.head = Some(Head { seq: next.seq, hash });
             held.flight = None;
         }
-    });
-}
-
-/// A table's heads, out of the map while PostgreSQL is called (so that no borrow is open then), and back in it at the
-/// end, also when an error unwinds: rows in flight of statements around the failed one must stay known.
-struct Taken {
-    table: pg_sys::Oid,
-    heads: Heads,
-}
-
-impl Taken {
-    fn of(table: pg_sys::Oid) -> Self {
-        let heads = HEADS.with_borrow_mut(|all| {
-            if all.len() > MAX_HINTS {
-                all.retain(|oid, heads| *oid == table || !heads.held.is_empty());
-            }
-            all.remove(&table).unwrap_or_default()
-        });
-        Self { table, heads }
-    }
-}
-
-impl Drop for Taken {
-    fn drop(&mut self) {
-        let heads = std::mem::take(&mut self.heads);
-        HEADS.with_borrow_mut(|all| all.insert(self.table, heads));
     }
 }
 
@@ -348,12 +334,14 @@ fn search(chain: u32, index: &mut ChainIndex<'_>) -> Option<u64> {
 
 fn on_end(end: End) {
     HEADS.with(|all| {
-        // A borrow cannot be open here: none is held across a call into PostgreSQL.
-        let Ok(mut all) = all.try_borrow_mut() else {
+        // No borrow can be open here: no transaction ends while a head is looked for, and an error has unwound before.
+        let Ok(all) = all.try_borrow() else {
             return;
         };
-        for heads in all.values_mut() {
-            heads.on_end(end);
+        for heads in all.values() {
+            if let Ok(mut heads) = heads.try_borrow_mut() {
+                heads.on_end(end);
+            }
         }
     });
 }

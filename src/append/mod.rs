@@ -17,10 +17,11 @@ use crate::journal;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
 use crate::pg::trigger::{Insert, Values};
+use crate::pg::tuple::Stamp;
 use crate::pg::{context, inval};
 use heads::Next;
 use notary_core::digest::Digest;
-use notary_core::line::{self, Place};
+use notary_core::line;
 use pgrx::pg_sys;
 use plan::Plan;
 use std::cell::{Cell, RefCell};
@@ -50,7 +51,7 @@ entry_point!(notary_append, pg_finfo_notary_append, append);
 
 fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let buffers = BUFFERS.take();
-    let Some(mut row) = Insert::new(fcinfo, buffers.row) else {
+    let Some(mut row) = Insert::unread(fcinfo, buffers.row) else {
         Error::Installation {
             message: "notary.append() was not called as a BEFORE INSERT row trigger".into(),
             detail: "It chains rows that are being inserted into a log.".into(),
@@ -59,19 +60,15 @@ fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
         .raise()
     };
     let mut line = buffers.line;
-    let (tuple, row) = match chain_row(&mut row, &mut line).or_raise() {
-        Outcome::Chained => row.changed(),
-        Outcome::Kept => row.unchanged(),
-    };
+    let tuple = chain_row(&mut row, &mut line).or_raise();
     line.clear();
     line.shrink_to(KEEP_LINE_BUFFER);
-    BUFFERS.set(Buffers { row, line });
+    BUFFERS.set(Buffers { row: row.row, line });
     tuple
 }
 
 /// A row that has its place in a chain, and is to be stored by who asked for it.
 pub struct Entry {
-    table: pg_sys::Oid,
     next: Next,
     hash: Digest,
     plan: Rc<RefCell<Plan>>,
@@ -86,10 +83,12 @@ impl Entry {
         let mut line = BUFFERS.take().line;
         let (next, hash) = {
             let mut plan = plan.borrow_mut();
-            let next = heads::next(&plan, table, NO_STATEMENT)?;
-            (next, fill_in(&mut plan, next, row, &mut line)?)
+            let next = plan.heads.next(&plan, table, NO_STATEMENT)?;
+            let (hash, stamp) = write_line(&mut plan, next, row, &mut line)?;
+            row.stamp(&plan.columns, &stamp);
+            (next, hash)
         };
-        Ok(Self { table: table.oid(), next, hash, plan, line })
+        Ok(Self { next, hash, plan, line })
     }
 
     /// What the entry's line says of the column with this index: empty for NULL.
@@ -99,7 +98,7 @@ impl Entry {
 
     /// The row is stored.
     pub fn stored(mut self) {
-        heads::stored(self.table, self.next, self.hash);
+        self.plan.borrow().heads.stored(self.next, self.hash);
         self.line.clear();
         self.line.shrink_to(KEEP_LINE_BUFFER);
         BUFFERS.with_borrow_mut(|buffers| buffers.line = self.line);
@@ -109,53 +108,50 @@ impl Entry {
 /// Where no trigger calls.
 const NO_STATEMENT: usize = 0;
 
-enum Outcome {
-    Chained,
-    Kept,
-}
-
-fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<Outcome, Error> {
+/// Makes the row an entry; what PostgreSQL is to go on with.
+fn chain_row(row: &mut Insert, line: &mut Vec<u8>) -> Result<pg_sys::Datum, Error> {
     let plan = plan::get(&row.table(), || row.args())?;
     let mut plan = plan.borrow_mut();
+    row.read(plan.layout.as_ref());
     if let Some(index) = plan.columns.all().into_iter().find(|i| !row.row.nulls()[*i]) {
         if context::replica_role() || (gucs::restore() && context::superuser()) {
             if plan.journal && journal_is_begun()? {
                 return Err(not_by_hand(row));
             }
             // The row may be any entry of any chain: what is remembered of this table's chains is void.
-            heads::forget(row.table_oid());
-            return Ok(Outcome::Kept);
+            plan.heads.forget();
+            return Ok(row.as_it_came());
         }
         return Err(Error::ValuesSupplied { table: row.table().qualified(), column: plan.column_name(index) });
     }
     if plan.journal && !journal::is_writing() {
         return Err(not_by_hand(row));
     }
-    let next = heads::next(&plan, &row.table(), row.caller())?;
-    let hash = fill_in(&mut plan, next, &mut row.row, line)?;
-    heads::on_its_way(&plan, row, next, hash);
-    Ok(Outcome::Chained)
+    let next = plan.heads.next(&plan, &row.table(), row.caller())?;
+    let (hash, stamp) = write_line(&mut plan, next, &row.row, line)?;
+    plan.heads.on_its_way(row, next, hash);
+    Ok(row.stamped(plan.layout.as_ref(), &plan.columns, &stamp))
 }
 
-/// Writes a row's line for its place, and into our columns what belongs there.
-fn fill_in(plan: &mut Plan, next: Next, row: &mut Values, line: &mut Vec<u8>) -> Result<Digest, Error> {
+/// Writes a row's line for its place; its hash, and what belongs into our columns.
+fn write_line(plan: &mut Plan, next: Next, row: &Values, line: &mut Vec<u8>) -> Result<(Digest, Stamp), Error> {
     let time = context::clock();
-    let place = Place { log: plan.log, segment: plan.segment, chain: next.chain, seq: next.seq, time, prev: next.prev };
     line.clear();
-    line::begin(line, &place);
+    plan.opening.begin(line, next.chain, next.seq, time, &next.prev);
     plan.write_row(line, row)?;
     line::end(line);
     if line.len() > line::MAX_LINE {
         return Err(Error::LineTooLong);
     }
     let hash = Digest::of(line);
-    let columns = plan.columns;
-    row.set(columns.chain, pg_sys::Datum::from(i32::try_from(next.chain).unwrap_or(i32::MAX)));
-    row.set(columns.seq, pg_sys::Datum::from(i64::try_from(next.seq).unwrap_or(i64::MAX)));
-    row.set(columns.time, pg_sys::Datum::from(time));
-    row.set_bytes(columns.prev, next.prev.as_bytes());
-    row.set_bytes(columns.hash, hash.as_bytes());
-    Ok(hash)
+    let stamp = Stamp {
+        chain: i32::try_from(next.chain).unwrap_or(i32::MAX),
+        seq: i64::try_from(next.seq).unwrap_or(i64::MAX),
+        time,
+        prev: *next.prev.as_bytes(),
+        hash: *hash.as_bytes(),
+    };
+    Ok((hash, stamp))
 }
 
 /// The refusal to write an entry of the journal.

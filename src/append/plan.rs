@@ -1,6 +1,7 @@
 //! What is known of a table that rows are chained in: its segment, its columns, its index. Kept per backend, dropped
 //! when the relcache says that the table's definition changed.
 
+use super::heads;
 use crate::error::Error;
 use crate::journal;
 use crate::log::Segment;
@@ -9,8 +10,9 @@ use crate::pg::inval;
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::trigger::Values;
+use crate::pg::tuple::Layout;
 use notary_core::digest::Digest;
-use notary_core::id::LogId;
+use notary_core::line::Opening;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,10 +23,8 @@ use std::rc::Rc;
 pub struct Plan {
     /// The table.
     pub table: pg_sys::Oid,
-    /// The log.
-    pub log: LogId,
-    /// The segment being written.
-    pub segment: u32,
+    /// What its lines begin with.
+    pub opening: Opening,
     /// Its first chain.
     pub first_chain: u32,
     /// Its last chain, by max_chains or by the format's cap.
@@ -35,8 +35,12 @@ pub struct Plan {
     pub header_hash: Digest,
     /// Where our columns are.
     pub columns: NotaryColumns,
+    /// How its rows lie in memory, where that is known here.
+    pub layout: Option<Layout>,
     /// The unique index over (notary_chain, notary_seq).
     pub index: pg_sys::Oid,
+    /// Where its chains end, as far as known.
+    pub heads: heads::Shared,
     /// Is the table notary.journal, which only pg_notary writes?
     pub journal: bool,
     writer: RowWriter,
@@ -48,6 +52,8 @@ type Shared = Rc<RefCell<Plan>>;
 thread_local! {
     static PLANS: RefCell<HashMap<pg_sys::Oid, Shared>> = RefCell::default();
     static SEEN: Cell<u64> = const { Cell::new(0) };
+    /// The one that was asked for last: most statements write to one table.
+    static LAST: RefCell<Option<(pg_sys::Oid, Shared)>> = const { RefCell::new(None) };
 }
 
 /// The plan for a table, whose append trigger has these arguments; made anew after any change of the table's definition.
@@ -55,17 +61,27 @@ pub fn get(table: &Rel, args: impl FnOnce() -> Vec<Vec<u8>>) -> Result<Shared, E
     let epoch = inval::epoch();
     if SEEN.get() != epoch {
         let changed = inval::changed_since(SEEN.replace(epoch));
+        LAST.set(None);
         PLANS.with_borrow_mut(|plans| match changed {
             None => plans.clear(),
             Some(changed) => plans.retain(|table, _| !changed.contains(table)),
         });
     }
     let oid = table.oid();
-    if let Some(plan) = PLANS.with_borrow(|plans| plans.get(&oid).cloned()) {
+    let last = LAST.with_borrow(|last| last.as_ref().filter(|(table, _)| *table == oid).map(|(_, plan)| plan.clone()));
+    if let Some(plan) = last {
         return Ok(plan);
     }
-    let plan = Rc::new(RefCell::new(Plan::make(table, &args())?));
-    PLANS.with_borrow_mut(|plans| plans.insert(oid, plan.clone()));
+    let known = PLANS.with_borrow(|plans| plans.get(&oid).cloned());
+    let plan = match known {
+        Some(plan) => plan,
+        None => {
+            let plan = Rc::new(RefCell::new(Plan::make(table, &args())?));
+            PLANS.with_borrow_mut(|plans| plans.insert(oid, plan.clone()));
+            plan
+        }
+    };
+    LAST.set(Some((oid, plan.clone())));
     Ok(plan)
 }
 
@@ -85,15 +101,16 @@ impl Plan {
         let last_chain = segment.max_chains.map_or(cap, |n| header.first_chain.saturating_add(n - 1).min(cap));
         Ok(Self {
             table: table.oid(),
-            log: header.log,
-            segment: header.segment,
+            opening: Opening::of(header.log, header.segment),
             first_chain: header.first_chain,
             last_chain,
             max_chains: segment.max_chains,
             header_hash: header.hash(),
             journal: journal::is_table(table.oid()),
+            layout: Layout::of(table, &columns),
             columns,
             index,
+            heads: heads::of(table.oid()),
             writer: RowWriter::of(table)?,
             names: table
                 .columns()

@@ -9,8 +9,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::decimal::write_uint;
 use crate::line::cursor::{Cursor, Head};
-use crate::line::{LineError, write_head, write_key, write_string, write_uint};
+use crate::line::{LineError, write_head, write_key, write_string};
 use crate::{Digest, LogId};
 
 /// What a header line says.

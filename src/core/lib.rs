@@ -32,6 +32,7 @@
 pub mod chain;
 pub mod checkpoint;
 pub mod consistency;
+pub mod decimal;
 pub mod digest;
 #[cfg(feature = "event")]
 pub mod event;

@@ -5,6 +5,7 @@
 //! Always six decimals, at least four digits of year, BC years counted from 1 with the suffix ` BC`
 //! (after `Z`). Every `i64` has exactly one spelling, and only that one is read.
 
+use crate::decimal::{four, two, write_int};
 use std::fmt;
 use std::str::FromStr;
 
@@ -62,25 +63,51 @@ fn write(out: &mut Vec<u8>, t: i64, zone: &[u8]) {
     }
     let (year, month, day) = date(t.div_euclid(MICROS_PER_DAY));
     let micros = t.rem_euclid(MICROS_PER_DAY);
-    let seconds = micros / 1_000_000;
-    let before_christ = year < 1;
-    write_digits::<4>(out, if before_christ { 1 - year } else { year });
-    out.push(b'-');
-    write_digits::<2>(out, month);
-    out.push(b'-');
-    write_digits::<2>(out, day);
-    out.push(b'T');
-    write_digits::<2>(out, seconds / 3600);
-    out.push(b':');
-    write_digits::<2>(out, seconds / 60 % 60);
-    out.push(b':');
-    write_digits::<2>(out, seconds % 60);
-    out.push(b'.');
-    write_digits::<6>(out, micros % 1_000_000);
+    // Less than a day's, and not negative.
+    let [seconds, micros] = [micros / 1_000_000, micros % 1_000_000].map(|n| u32::try_from(n).unwrap_or(0));
+    let (minutes, millis) = (seconds / 60, micros / 100);
+    let before_christ = write_day(out, year, month, day);
+    let mut time = *b"T00:00:00.000000";
+    time[1..3].copy_from_slice(&two(minutes / 60));
+    time[4..6].copy_from_slice(&two(minutes % 60));
+    time[7..9].copy_from_slice(&two(seconds % 60));
+    time[10..14].copy_from_slice(&four(millis));
+    time[14..].copy_from_slice(&two(micros));
+    out.extend_from_slice(&time);
     out.extend_from_slice(zone);
     if before_christ {
         out.extend_from_slice(b" BC");
     }
+}
+
+/// Appends a `date` without quotes, the days since 2000-01-01 as PostgreSQL stores it: `2026-11-20`, `0044-03-15 BC`,
+/// `infinity`.
+pub fn write_date(out: &mut Vec<u8>, days: i32) {
+    match days {
+        i32::MIN => return out.extend_from_slice(b"-infinity"),
+        i32::MAX => return out.extend_from_slice(b"infinity"),
+        _ => {}
+    }
+    let (year, month, day) = date(days.into());
+    if write_day(out, year, month, day) {
+        out.extend_from_slice(b" BC");
+    }
+}
+
+/// Appends `YYYY-MM-DD`; is it before Christ?
+fn write_day(out: &mut Vec<u8>, year: i64, month: i64, day: i64) -> bool {
+    let before_christ = year < 1;
+    let year = if before_christ { 1 - year } else { year };
+    match u32::try_from(year) {
+        Ok(year @ ..10_000) => out.extend_from_slice(&four(year)),
+        _ => write_int(out, year),
+    }
+    let mut rest = *b"-00-00";
+    // A month and a day of it have two digits at most.
+    rest[1..3].copy_from_slice(&two(u32::try_from(month).unwrap_or(0)));
+    rest[4..].copy_from_slice(&two(u32::try_from(day).unwrap_or(0)));
+    out.extend_from_slice(&rest);
+    before_christ
 }
 
 /// Year (0 is 1 BC), month and day of a day number counted from 2000-01-01.
@@ -107,18 +134,6 @@ pub(crate) const fn days(year: i64, month: i64, day: i64) -> i64 {
     let from_march = (month + 9) % 12;
     let day_of_year = (153 * from_march + 2) / 5 + day - 1;
     era * DAYS_PER_ERA + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - EPOCH
-}
-
-/// Appends a number that is not negative, with zeros in front up to `WIDTH` digits.
-fn write_digits<const WIDTH: usize>(out: &mut Vec<u8>, mut n: i64) {
-    let start = out.len();
-    while n > 0 || out.len() < start + WIDTH {
-        // A remainder of ten, of a number that is not negative, fits a byte.
-        out.push(b'0' + u8::try_from(n % 10).unwrap_or(0));
-        n /= 10;
-    }
-    // `start` was the length before the pushes.
-    out[start..].reverse();
 }
 
 /// Reads `YYYY-MM-DDTHH:MM:SS.ffffffZ` with an optional ` BC`, loosely: the caller compares spellings.
@@ -204,6 +219,17 @@ mod tests {
         for t in [i64::MIN, i64::MIN + 1, i64::MIN + MICROS_PER_DAY, i64::MAX - MICROS_PER_DAY, i64::MAX - 1, i64::MAX]
         {
             assert_eq!(Timestamp(t).to_string().parse(), Ok(Timestamp(t)));
+        }
+    }
+
+    #[test]
+    fn a_date_is_what_its_midnight_begins_with() {
+        for days in (-2_451_545..3_000_000).step_by(13) {
+            let (mut date, mut midnight) = (Vec::new(), Vec::new());
+            write_date(&mut date, days);
+            write_timestamp(&mut midnight, i64::from(days) * MICROS_PER_DAY);
+            let midnight = String::from_utf8(midnight).unwrap();
+            assert_eq!(String::from_utf8(date).unwrap(), midnight.replace("T00:00:00.000000", ""));
         }
     }
 

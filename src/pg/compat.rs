@@ -21,6 +21,11 @@ unsafe extern "C-unwind" {
         slot: *mut pg_sys::TupleTableSlot,
         estate: *mut pg_sys::EState,
     ) -> *mut pg_sys::ResultRelInfo;
+    // These read a variable or the clock and cannot raise an error, so they need no guard: it costs more than they do.
+    #[link_name = "GetCurrentTimestamp"]
+    pub safe fn clock() -> pg_sys::TimestampTz;
+    #[link_name = "GetCurrentTransactionNestLevel"]
+    pub safe fn nest_level() -> core::ffi::c_int;
     fn ExecCleanupTupleRouting(state: *mut pg_sys::ModifyTableState, routing: *mut core::ffi::c_void);
 }
 

@@ -1,6 +1,6 @@
 //! The surroundings of a call: transaction and statement ends, the current user, the server's settings.
 
-use super::catalog_scan;
+use super::{catalog_scan, compat};
 use crate::error::Error;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
@@ -195,8 +195,7 @@ pub fn process_id() -> u32 {
 
 /// Microseconds since 2000-01-01 UTC by the clock, not by the transaction's start.
 pub fn clock() -> i64 {
-    // SAFETY: reads the clock.
-    unsafe { pg_sys::GetCurrentTimestamp() }
+    compat::clock()
 }
 
 /// Runs `work` as another role in a security-restricted operation: functions that the work happens to call get that

@@ -3,6 +3,7 @@
 //! A count says nothing of which rows these are. Together with a look at who could have stored one it tells, without asking the
 //! index, whether the row that a trigger let go was stored.
 
+use super::compat;
 use super::relation::Rel;
 use pgrx::pg_sys;
 
@@ -19,7 +20,7 @@ impl Counts {
     pub fn of(table: &Rel) -> Option<Self> {
         // SAFETY: an open table's entry, null where it is not counted; its newest record, null before the first change.
         unsafe {
-            let nest_level = pg_sys::GetCurrentTransactionNestLevel();
+            let nest_level = compat::nest_level();
             let info = (*table.raw()).pgstat_info;
             if info.is_null() || !pg_sys::pgstat_track_counts {
                 return None;

@@ -1,6 +1,8 @@
 //! A BEFORE INSERT row trigger's call: the row as it came, the row as it goes.
 
 use super::relation::Rel;
+use super::row::NotaryColumns;
+use super::tuple::{Layout, Stamp};
 use pgrx::pg_sys;
 
 /// A row's values, as many as its table has attributes.
@@ -41,9 +43,13 @@ impl Values {
         self.nulls[index] = value.is_none();
     }
 
-    /// Replaces a value by a bytea of 32 bytes, allocated in the current memory context.
-    pub fn set_bytes(&mut self, index: usize, bytes: &[u8; 32]) {
-        self.set(index, bytea32(bytes));
+    /// Puts a stamp into our columns; its hashes are allocated in the current memory context.
+    pub fn stamp(&mut self, columns: &NotaryColumns, stamp: &Stamp) {
+        self.set(columns.chain, pg_sys::Datum::from(stamp.chain));
+        self.set(columns.seq, pg_sys::Datum::from(stamp.seq));
+        self.set(columns.time, pg_sys::Datum::from(stamp.time));
+        self.set(columns.prev, bytea32(&stamp.prev));
+        self.set(columns.hash, bytea32(&stamp.hash));
     }
 
     /// The value of a text column.
@@ -71,8 +77,15 @@ pub struct Insert {
 }
 
 impl Insert {
-    /// Reads the call; None when the function was not called as a BEFORE INSERT row trigger.
-    pub fn new(fcinfo: pg_sys::FunctionCallInfo, mut row: Values) -> Option<Self> {
+    /// Reads the call and its row; None when the function was not called as a BEFORE INSERT row trigger.
+    pub fn new(fcinfo: pg_sys::FunctionCallInfo, row: Values) -> Option<Self> {
+        let mut insert = Self::unread(fcinfo, row)?;
+        insert.read(None);
+        Some(insert)
+    }
+
+    /// Reads the call, but not yet its row.
+    pub fn unread(fcinfo: pg_sys::FunctionCallInfo, row: Values) -> Option<Self> {
         // SAFETY: PostgreSQL passes a valid fcinfo; context is checked to be TriggerData before it is read as such.
         unsafe {
             let context = (*fcinfo).context;
@@ -85,10 +98,38 @@ impl Insert {
             if (*data).tg_event & mask != wanted {
                 return None;
             }
-            let desc = (*(*data).tg_relation).rd_att;
-            row.clear(usize::try_from((*desc).natts).unwrap_or(0));
-            pg_sys::heap_deform_tuple((*data).tg_trigtuple, desc, row.values.as_mut_ptr(), row.nulls.as_mut_ptr());
             Some(Self { data, flinfo: (*fcinfo).flinfo, row })
+        }
+    }
+
+    /// Reads the row, by its table's layout where that is known.
+    pub fn read(&mut self, layout: Option<&Layout>) {
+        // SAFETY: the trigger's own tuple, of its table's descriptor, and room for as many values as that has attributes; a
+        // layout is made anew whenever the descriptor changes.
+        unsafe {
+            let tuple = (*self.data).tg_trigtuple;
+            if layout.is_some_and(|layout| layout.take_apart(tuple, &mut self.row)) {
+                return;
+            }
+            let desc = (*(*self.data).tg_relation).rd_att;
+            self.row.clear(usize::try_from((*desc).natts).unwrap_or(0));
+            pg_sys::heap_deform_tuple(tuple, desc, self.row.values.as_mut_ptr(), self.row.nulls.as_mut_ptr());
+        }
+    }
+
+    /// The row with a stamp in our columns, which are NULL, for PostgreSQL to go on with.
+    pub fn stamped(&mut self, layout: Option<&Layout>, columns: &NotaryColumns, stamp: &Stamp) -> pg_sys::Datum {
+        // SAFETY: as above, and the row was read.
+        let tuple = unsafe {
+            let desc = (*(*self.data).tg_relation).rd_att;
+            layout.and_then(|layout| layout.stamp(desc, (*self.data).tg_trigtuple, &self.row.nulls, stamp))
+        };
+        match tuple {
+            Some(tuple) => pg_sys::Datum::from(tuple),
+            None => {
+                self.row.stamp(columns, stamp);
+                self.form()
+            }
         }
     }
 
@@ -96,12 +137,6 @@ impl Insert {
     pub fn table(&self) -> Rel {
         // SAFETY: the executor keeps the relation open during the trigger.
         unsafe { Rel::borrowed((*self.data).tg_relation) }
-    }
-
-    /// The table's OID.
-    pub fn table_oid(&self) -> pg_sys::Oid {
-        // SAFETY: as above.
-        unsafe { (*(*self.data).tg_relation).rd_id }
     }
 
     /// The trigger's arguments.
@@ -124,12 +159,21 @@ impl Insert {
 
     /// The row as it came, for PostgreSQL to go on with; and the buffer for the next call.
     pub fn unchanged(self) -> (pg_sys::Datum, Values) {
-        // SAFETY: the trigger's own tuple.
-        (pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple }), self.row)
+        (self.as_it_came(), self.row)
     }
 
     /// The row with the values set, for PostgreSQL to go on with; and the buffer for the next call.
     pub fn changed(mut self) -> (pg_sys::Datum, Values) {
+        (self.form(), self.row)
+    }
+
+    /// The row as it came, for PostgreSQL to go on with.
+    pub fn as_it_came(&self) -> pg_sys::Datum {
+        // SAFETY: the trigger's own tuple.
+        pg_sys::Datum::from(unsafe { (*self.data).tg_trigtuple })
+    }
+
+    fn form(&mut self) -> pg_sys::Datum {
         // SAFETY: values and nulls have the descriptor's width and hold values of its types.
         let tuple = unsafe {
             let old = (*self.data).tg_trigtuple;
@@ -137,7 +181,7 @@ impl Insert {
             (*new).t_tableOid = (*old).t_tableOid;
             new
         };
-        (pg_sys::Datum::from(tuple), self.row)
+        pg_sys::Datum::from(tuple)
     }
 }
 

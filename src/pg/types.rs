@@ -4,9 +4,9 @@
 //! shape have writers of their own; the rest goes through the type's output function under the pinned settings.
 
 use super::catalog_scan::{self, View};
-use super::compat;
+use super::{compat, jsonb, numeric};
 use crate::error::Error;
-use notary_core::{line, time};
+use notary_core::{decimal, line, time};
 use pgrx::pg_sys;
 
 /// How the values of one column are written.
@@ -27,6 +27,10 @@ pub enum Writer {
     Timestamptz,
     /// The same without Z.
     Timestamp,
+    /// The day alone.
+    Date,
+    /// numeric_out's text as a JSON string.
+    Numeric,
     /// Hyphenated lower-case hex.
     Uuid,
     /// `\x` and lower-case hex.
@@ -48,6 +52,8 @@ pub fn writer(type_oid: pg_sys::Oid) -> Option<Writer> {
         pg_sys::JSONBOID => Some(Writer::Jsonb),
         pg_sys::TIMESTAMPTZOID => Some(Writer::Timestamptz),
         pg_sys::TIMESTAMPOID => Some(Writer::Timestamp),
+        pg_sys::DATEOID => Some(Writer::Date),
+        pg_sys::NUMERICOID => Some(Writer::Numeric),
         pg_sys::UUIDOID => Some(Writer::Uuid),
         pg_sys::BYTEAOID => Some(Writer::Bytea),
         _ => None,
@@ -56,7 +62,7 @@ pub fn writer(type_oid: pg_sys::Oid) -> Option<Writer> {
         return direct;
     }
     if scalar(base) {
-        return Some(output(base, !matches!(base, pg_sys::NAMEOID | pg_sys::NUMERICOID)));
+        return Some(output(base, base != pg_sys::NAMEOID));
     }
     // SAFETY: syscache look-ups that return InvalidOid for a type that is no true array.
     let element = unsafe { pg_sys::get_element_type(base) };
@@ -294,11 +300,24 @@ impl Writer {
         match self {
             Self::Bool => out.extend_from_slice(if value.value() & 0xff != 0 { b"true" } else { b"false" }),
             // a Datum holds a narrower value in its low bytes
-            Self::Int2 => integer(out, i64::from(value.value() as i16)),
-            Self::Int4 => integer(out, i64::from(value.value() as i32)),
-            Self::Int8 => integer(out, value.value() as i64),
+            Self::Int2 => decimal::write_int(out, i64::from(value.value() as i16)),
+            Self::Int4 => decimal::write_int(out, i64::from(value.value() as i32)),
+            Self::Int8 => decimal::write_int(out, value.value() as i64),
             Self::Timestamptz => quoted(out, |out| time::write_timestamptz(out, value.value() as i64)),
             Self::Timestamp => quoted(out, |out| time::write_timestamp(out, value.value() as i64)),
+            Self::Date => quoted(out, |out| time::write_date(out, value.value() as i32)),
+            Self::Numeric => {
+                // SAFETY: a numeric Datum.
+                let detoasted = unsafe { Varlena::new(value) };
+                let start = out.len();
+                out.push(b'"');
+                if numeric::write(out, detoasted.bytes()).is_none() {
+                    out.truncate(start + 1);
+                    // SAFETY: as above.
+                    unsafe { write_text(out, pg_sys::numeric_out, value)? };
+                }
+                out.push(b'"');
+            }
             // SAFETY: a uuid Datum points at 16 bytes.
             Self::Uuid => write_uuid(out, unsafe { &*value.cast_mut_ptr::<[u8; 16]>() }),
             Self::Text => {
@@ -312,22 +331,15 @@ impl Writer {
                 write_bytea(out, detoasted.bytes());
             }
             Self::Jsonb => {
-                // SAFETY: a jsonb Datum; the container is read in place, the text is palloc'd.
-                unsafe {
-                    let plain = pg_sys::pg_detoast_datum(value.cast_mut_ptr());
-                    let jsonb = plain.cast::<pg_sys::Jsonb>();
-                    let text = pg_sys::JsonbToCString(
-                        core::ptr::null_mut(),
-                        &raw mut (*jsonb).root,
-                        i32::try_from(pgrx::varsize(plain)).unwrap_or(i32::MAX),
-                    );
-                    let bytes = core::ffi::CStr::from_ptr(text).to_bytes();
-                    out.extend_from_slice(utf8(bytes)?.as_bytes());
-                    pg_sys::pfree(text.cast());
-                    if !core::ptr::eq(plain, value.cast_mut_ptr()) {
-                        pg_sys::pfree(plain.cast());
-                    }
+                // SAFETY: a jsonb Datum.
+                let detoasted = unsafe { Varlena::new(value) };
+                let start = out.len();
+                if jsonb::write(out, detoasted.bytes()).is_none() {
+                    out.truncate(start);
+                    // SAFETY: as above.
+                    unsafe { write_text(out, pg_sys::jsonb_out, value)? };
                 }
+                utf8(&out[start..])?;
             }
             Self::Output(info, _) => {
                 // SAFETY: the type's own output function on a value of that type; the string is palloc'd.
@@ -346,10 +358,24 @@ fn utf8(bytes: &[u8]) -> Result<&str, Error> {
     std::str::from_utf8(bytes).map_err(|_| Error::NotUtf8)
 }
 
-fn integer(out: &mut Vec<u8>, value: i64) {
-    use std::io::Write as _;
-    // Writing to a Vec cannot fail.
-    let _ = write!(out, "{value}");
+/// Appends what an output function writes, as it is.
+///
+/// # Safety
+/// `value` is a non-null Datum of the function's type.
+unsafe fn write_text(
+    out: &mut Vec<u8>,
+    function: unsafe fn(pg_sys::FunctionCallInfo) -> pg_sys::Datum,
+    value: pg_sys::Datum,
+) -> Result<(), Error> {
+    // SAFETY: the caller's promise; the string is palloc'd.
+    unsafe {
+        if let Some(text) = pgrx::direct_function_call_as_datum(function, &[Some(value)]) {
+            let text = text.cast_mut_ptr::<core::ffi::c_char>();
+            out.extend_from_slice(utf8(core::ffi::CStr::from_ptr(text).to_bytes())?.as_bytes());
+            pg_sys::pfree(text.cast());
+        }
+    }
+    Ok(())
 }
 
 fn quoted(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
@@ -395,8 +421,12 @@ impl Varlena {
     /// `value` is a non-null varlena Datum.
     unsafe fn new(value: pg_sys::Datum) -> Self {
         let stored = value.cast_mut_ptr::<pg_sys::varlena>();
-        // SAFETY: a varlena; raises when TOAST cannot be read.
-        let packed = unsafe { pg_sys::pg_detoast_datum_packed(stored) };
+        // SAFETY: a varlena; raises when TOAST cannot be read. Most values are neither there nor compressed, and a call less is
+        // a guard less.
+        let packed = unsafe {
+            let plain = pgrx::varatt_is_4b_u(stored) || (pgrx::varatt_is_1b(stored) && !pgrx::varatt_is_1b_e(stored));
+            if plain { stored } else { pg_sys::pg_detoast_datum_packed(stored) }
+        };
         Self { packed, copy: !core::ptr::eq(packed, stored) }
     }
 

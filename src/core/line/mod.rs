@@ -17,6 +17,7 @@ mod tests;
 pub use error::LineError;
 pub use read::{EntryLine, Line, Sealed, read};
 
+use crate::decimal::write_uint;
 use crate::digest::hex_pair;
 use crate::time::write_timestamptz;
 use crate::{Digest, LogId};
@@ -47,9 +48,27 @@ pub struct Place {
 /// Starts an entry's line: `{"v":1,…,"prev":"9b0e…","row":{`.
 pub fn begin(out: &mut Vec<u8>, place: &Place) {
     write_head(out, place.log, place.segment, place.chain, place.seq, place.time);
-    out.extend_from_slice(b",\"prev\":\"");
-    place.prev.write_hex(out);
-    out.extend_from_slice(b"\",\"row\":{");
+    write_prev(out, &place.prev);
+}
+
+/// What the lines of all entries of a segment begin with, `{"v":1,"log":"6f1c…","segment":1,"chain":`, for a writer of many.
+pub struct Opening(Vec<u8>);
+
+impl Opening {
+    /// That of a segment of a log.
+    #[must_use]
+    pub fn of(log: LogId, segment: u32) -> Self {
+        let mut out = Vec::new();
+        write_opening(&mut out, log, segment);
+        Self(out)
+    }
+
+    /// As [`begin`] does.
+    pub fn begin(&self, out: &mut Vec<u8>, chain: u32, seq: u64, time: i64, prev: &Digest) {
+        out.extend_from_slice(&self.0);
+        write_chain(out, chain, seq, time);
+        write_prev(out, prev);
+    }
 }
 
 /// Appends a member's name with its colon: `"name":`.
@@ -61,9 +80,14 @@ pub fn write_key(out: &mut Vec<u8>, name: &str) {
 /// Appends a string in quotes, escaped as in RFC 8785: `\"` `\\` `\b` `\f` `\n` `\r` `\t`, other
 /// controls as `\u001f`, everything else as it is.
 pub fn write_string(out: &mut Vec<u8>, s: &str) {
-    out.reserve(s.len() + 2);
+    write_bytes(out, s.as_bytes());
+}
+
+/// The same for a caller who sees to it afterwards that what was appended is UTF-8: it is if the bytes are.
+pub fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    out.reserve(bytes.len() + 2);
     out.push(b'"');
-    let mut rest = s.as_bytes();
+    let mut rest = bytes;
     loop {
         let (run, after) = rest.split_at(plain_prefix(rest));
         out.extend_from_slice(run);
@@ -83,6 +107,11 @@ pub fn end(out: &mut Vec<u8>) {
 
 /// The members that header lines and entry lines share: `{"v":1,"log":…,"time":"…"`.
 pub(crate) fn write_head(out: &mut Vec<u8>, log: LogId, segment: u32, chain: u32, seq: u64, time: i64) {
+    write_opening(out, log, segment);
+    write_chain(out, chain, seq, time);
+}
+
+fn write_opening(out: &mut Vec<u8>, log: LogId, segment: u32) {
     out.extend_from_slice(b"{\"v\":");
     write_uint(out, VERSION.into());
     out.extend_from_slice(b",\"log\":\"");
@@ -90,6 +119,9 @@ pub(crate) fn write_head(out: &mut Vec<u8>, log: LogId, segment: u32, chain: u32
     out.extend_from_slice(b"\",\"segment\":");
     write_uint(out, segment.into());
     out.extend_from_slice(b",\"chain\":");
+}
+
+fn write_chain(out: &mut Vec<u8>, chain: u32, seq: u64, time: i64) {
     write_uint(out, chain.into());
     out.extend_from_slice(b",\"seq\":");
     write_uint(out, seq);
@@ -98,19 +130,10 @@ pub(crate) fn write_head(out: &mut Vec<u8>, log: LogId, segment: u32, chain: u32
     out.push(b'"');
 }
 
-/// Appends a number in decimal.
-pub(crate) fn write_uint(out: &mut Vec<u8>, mut n: u64) {
-    let start = out.len();
-    loop {
-        // A remainder of ten fits a byte.
-        out.push(b'0' + (n % 10) as u8);
-        n /= 10;
-        if n == 0 {
-            break;
-        }
-    }
-    // `start` was the length before the pushes.
-    out[start..].reverse();
+fn write_prev(out: &mut Vec<u8>, prev: &Digest) {
+    out.extend_from_slice(b",\"prev\":\"");
+    prev.write_hex(out);
+    out.extend_from_slice(b"\",\"row\":{");
 }
 
 /// How many bytes from the start can be copied as they are.
@@ -122,7 +145,22 @@ fn plain_prefix(bytes: &[u8]) -> usize {
     let plain = blocks.take_while(|block| !block.iter().fold(false, |any, &b| any | escaped(b)));
     let start = plain.count() * BLOCK;
     // `start` counts whole blocks inside of `bytes`.
+    let (words, _) = bytes[start..].as_chunks();
+    let start = start + words.iter().take_while(|word| !any_escaped(**word)).count() * size_of::<u64>();
     start + bytes[start..].iter().take_while(|&&b| !escaped(b)).count()
+}
+
+/// Is any of these bytes [`escaped`]? Borrows of the subtractions reach beyond a byte only where that one is.
+const fn any_escaped(bytes: [u8; 8]) -> bool {
+    const fn each(byte: u8) -> u64 {
+        u64::from_le_bytes([byte; 8])
+    }
+    let word = u64::from_le_bytes(bytes);
+    let (quote, backslash) = (word ^ each(b'"'), word ^ each(b'\\'));
+    let control = word.wrapping_sub(each(0x20)) & !word;
+    let quote = quote.wrapping_sub(each(1)) & !quote;
+    let backslash = backslash.wrapping_sub(each(1)) & !backslash;
+    (control | quote | backslash) & each(0x80) != 0
 }
 
 /// A byte that a JSON string cannot hold as it is.

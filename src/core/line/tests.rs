@@ -190,6 +190,25 @@ fn written(text: &str) -> String {
     String::from_utf8(out).unwrap()
 }
 
+#[test]
+fn every_byte_is_escaped_or_not_wherever_it_stands() {
+    for byte in 0..=u8::MAX {
+        for len in 0..80 {
+            for at in 0..len {
+                let mut bytes = vec![b'x'; len];
+                bytes[at] = byte;
+                let (mut out, mut expected) = (Vec::new(), vec![b'"']);
+                write_bytes(&mut out, &bytes);
+                for byte in bytes {
+                    if escaped(byte) { write_escape(&mut expected, byte) } else { expected.push(byte) }
+                }
+                expected.push(b'"');
+                assert_eq!(out, expected);
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn a_string_reads_as_itself_for_any_json_parser(text: String) {
@@ -231,5 +250,16 @@ proptest! {
                 prop_assert_eq!(rewrite(&read), changed);
             }
         }
+    }
+
+    #[test]
+    fn an_opening_that_is_kept_begins_lines_as_begin_does(
+        id: [u8; 16], segment: u32, chain: u32, seq: u64, time: i64, prev: [u8; 32],
+    ) {
+        let (log, prev) = (LogId::from_bytes(id), Digest::new(prev));
+        let (mut one, mut other) = (Vec::new(), Vec::new());
+        begin(&mut one, &Place { log, segment, chain, seq, time, prev });
+        Opening::of(log, segment).begin(&mut other, chain, seq, time, &prev);
+        prop_assert_eq!(one, other);
     }
 }

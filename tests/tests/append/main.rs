@@ -2,6 +2,7 @@
 
 mod concurrency;
 mod failures;
+mod forms;
 mod limits;
 mod partitioned;
 mod restore;

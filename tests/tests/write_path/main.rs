@@ -2,6 +2,7 @@
 //! that were given out and never taken, savepoints that give back some of a transaction's chains, heads behind a
 //! heap of dead entries, rows that were put there by a restore.
 
+mod counts;
 mod nesting;
 mod protection;
 mod savepoints;
