@@ -1,23 +1,33 @@
 -- What auditors ask of event logs. Each report is a function of a log and a period, and a view over all logs and times.
-CREATE FUNCTION notary.report(query text, log regclass, since timestamptz, until timestamptz) RETURNS SETOF record
+CREATE FUNCTION notary.period(since timestamptz, until timestamptz) RETURNS text
     LANGUAGE plpgsql STABLE
     SET search_path = pg_catalog, pg_temp
-    SET jit = off
 AS $$
-DECLARE
-    period constant text := coalesce(' WHERE ' || nullif(concat_ws(' AND ', 'occurred_at >= ' || notary.literal(since),
-                                                                    'occurred_at < ' || notary.literal(until)), ''), '');
-    cols constant text := 'id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, '
-        'result, coalesce(ip, client_addr) AS source, pii, pii_fields, old_value, new_value, details, db_user, db_session_user, '
-        'application_name';
-    ever text;
-    events text;
 BEGIN
     IF since >= until THEN
         RAISE EXCEPTION USING ERRCODE = '22023', MESSAGE = 'since must be before until',
             DETAIL = 'since is part of the period, until is not.',
             HINT = 'The first quarter: since => ''2026-01-01'', until => ''2026-04-01''.';
     END IF;
+    RETURN coalesce(' WHERE ' || nullif(concat_ws(' AND ', 'occurred_at >= ' || notary.literal(since),
+                                                  'occurred_at < ' || notary.literal(until)), ''), '');
+END
+$$;
+COMMENT ON FUNCTION notary.period(timestamptz, timestamptz) IS 'Internal: the condition that an event is of the period, as a clause of its own. Errors: 22023 since is not before until.';
+
+CREATE FUNCTION notary.report(query text, log regclass, since timestamptz, until timestamptz) RETURNS SETOF record
+    LANGUAGE plpgsql STABLE
+    SET search_path = pg_catalog, pg_temp
+    SET jit = off
+AS $$
+DECLARE
+    period constant text := notary.period(since, until);
+    cols constant text := 'id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, '
+        'result, coalesce(ip, client_addr) AS source, pii, pii_fields, old_value, new_value, details, db_user, db_session_user, '
+        'application_name';
+    ever text;
+    events text;
+BEGIN
     SELECT string_agg(part, ' UNION ALL '), string_agg(part || period, ' UNION ALL ')
         INTO ever, events
         FROM (SELECT format('SELECT %s::oid::regclass AS log, %s FROM %s', l::oid, cols, notary.event_log_name(l)) AS part
@@ -39,7 +49,7 @@ BEGIN
         RAISE EXCEPTION USING ERRCODE = '22023',
             MESSAGE = CASE WHEN given IS NULL THEN format('%s must not be NULL', name)
                            ELSE format('%s must be at least %s', name, lowest) END,
-            DETAIL = 'The answer depends on it.', HINT = 'Leave it out if it has a default.';
+            DETAIL = format('The least is %L.', lowest), HINT = 'Give a value; an argument that has a default can be left out.';
     END IF;
     RETURN given;
 END
@@ -151,7 +161,7 @@ AS $$
             SELECT e.log, e.actor, e.actor_role, e.action, count(*), count(*) FILTER (WHERE e.result <> 'success'),
                    count(DISTINCT (e.resource_type, e.resource_id)) FILTER (WHERE e.resource_id IS NOT NULL),
                    (SELECT array_agg(DISTINCT field ORDER BY field)
-                    FROM unnest(array_agg(DISTINCT array_to_json(e.pii_fields)::text)) AS a (fields),
+                    FROM unnest(array_agg(DISTINCT array_to_json(ARRAY(SELECT unnest(e.pii_fields)))::text)) AS a (fields),
                          json_array_elements_text(a.fields::json) AS field WHERE field IS NOT NULL),
                    array_agg(DISTINCT e.source) FILTER (WHERE e.source IS NOT NULL), min(e.occurred_at), max(e.occurred_at)
             FROM events AS e WHERE (e.pii OR %s OR %s)%s
@@ -343,7 +353,9 @@ AS $$
             , overrides AS MATERIALIZED (
                 SELECT e.log, e.actor, e.occurred_at, e.id,
                        coalesce(notary.member(e.details, false, 'inference_id', 'inferenceId', 'decision_id', 'decisionId'), e.resource_id) AS decision
-                FROM ever AS e WHERE %1$s AND %3$s),
+                -- Of people, as far as is said, and not tried in vain.
+                FROM ever AS e WHERE %1$s AND %3$s AND e.result = 'success'
+                    AND coalesce(e.actor_type, '') NOT IN ('ai_agent', 'system')),
             decisions AS MATERIALIZED (SELECT e.* FROM events AS e WHERE %1$s AND %2$s),
             -- A decision goes by its event's id, and by the one that the application gave it.
             last AS (
@@ -371,7 +383,7 @@ AS $$
          confidence numeric, resource_type text, resource_id text, result text, overridden_by text,
          overridden_at timestamptz, overrides bigint, id uuid)
 $$;
-COMMENT ON FUNCTION notary.ai_decisions(regclass, timestamptz, timestamptz) IS 'What models decided, oldest first: each event whose action begins with ai. or that notary.event_type has in category ai, and that ends in inference or decision; with the last override of it, of whatever time, in the same log. An override is an event of the same kind whose action ends in override, and names the decision in inference_id or decision_id, in details or in its event_data or data, else in resource_id: by the id of its event, or by the inference_id or decision_id that it has there itself. log, since, until and errors as for notary.pii_access.';
+COMMENT ON FUNCTION notary.ai_decisions(regclass, timestamptz, timestamptz) IS 'What models decided, oldest first: each event whose action begins with ai. or that notary.event_type has in category ai, and that ends in inference or decision; with the last override of it, of whatever time, in the same log. An override is an event of the same kind whose action ends in override, with result success and not by an actor of type ai_agent or system, and names the decision in inference_id or decision_id, in details or in its event_data or data, else in resource_id: by the id of its event, or by the inference_id or decision_id that it has there itself. log, since, until and errors as for notary.pii_access.';
 CREATE VIEW notary.ai_decisions AS SELECT * FROM notary.ai_decisions();
 GRANT SELECT ON notary.ai_decisions TO PUBLIC;
 COMMENT ON VIEW notary.ai_decisions IS 'What models decided, in all event logs that the current user may read.';
@@ -466,7 +478,7 @@ COMMENT ON COLUMN notary.resource_history.db_user IS 'The database role whose ri
 COMMENT ON COLUMN notary.resource_history.db_session_user IS 'The database role that logged in.';
 COMMENT ON COLUMN notary.resource_history.application_name IS 'The program, as it calls itself.';
 COMMENT ON COLUMN notary.resource_history.result IS 'success, failure, denied or error.';
-COMMENT ON COLUMN notary.resource_history.changed IS 'The members in which old_value and new_value differ.';
+COMMENT ON COLUMN notary.resource_history.changed IS 'The members in which old_value and new_value differ; NULL where these are no objects.';
 COMMENT ON COLUMN notary.resource_history.old_value IS 'What it was before.';
 COMMENT ON COLUMN notary.resource_history.new_value IS 'What it is then.';
 COMMENT ON COLUMN notary.resource_history.resource_type IS 'What kind of thing it was done to.';
@@ -660,12 +672,11 @@ AS $$
     SELECT * FROM notary.run(format(
         'SELECT id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, result, ip, user_agent, session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags, db_user, db_session_user, application_name, client_addr, backend_pid, txid, notary_chain, notary_seq FROM %s%s ORDER BY sha256(convert_to(%L || id::text, ''UTF8'')) LIMIT %s',
         notary.event_log_name($1),
-        coalesce(' WHERE ' || nullif(concat_ws(' AND ', 'occurred_at >= ' || notary.literal($4), 'occurred_at < ' || notary.literal($5)), ''), ''),
-        notary.checked('seed', $3, ''), notary.checked('n', $2, 1))) AS e
+        notary.period($4, $5), notary.checked('seed', $3, ''), notary.checked('n', $2, 1))) AS e
         (id uuid, occurred_at timestamptz, action text, actor text, actor_type text, actor_role text,
          resource_type text, resource_id text, resource_name text, result text, ip inet, user_agent text,
          session_id text, request_id text, trace_id text, pii boolean, pii_fields text[], old_value jsonb,
          new_value jsonb, details jsonb, tags text[], db_user text, db_session_user text, application_name text,
          client_addr inet, backend_pid integer, txid bigint, notary_chain integer, notary_seq bigint)
 $$;
-COMMENT ON FUNCTION notary.sample(regclass, integer, text, timestamptz, timestamptz) IS 'A sample of n events that nobody can steer and everybody can draw again: those whose SHA-256 of the seed followed by the id (as PostgreSQL writes it: 36 characters, lower case), in UTF-8, is least, in that order. The same log, seed and period give the same events everywhere. Let the auditor choose the seed. Reads the whole period. With the caller''s rights and row-level security. Errors: 22023 log, n or seed is NULL, n below 1, 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.sample(regclass, integer, text, timestamptz, timestamptz) IS 'A sample of n events that nobody can steer and everybody can draw again: those whose SHA-256 of the seed followed by the id (as PostgreSQL writes it: 36 characters, lower case), in UTF-8, is least, in that order. The same log, seed and period give the same events everywhere. Let the auditor choose the seed. Reads the whole period. With the caller''s rights and row-level security. Errors: 22023 log, n or seed is NULL, n below 1, since is not before until, 55000 not an event log, 42501 no SELECT privilege.';

@@ -49,7 +49,7 @@ COMMENT ON COLUMN %LOG%.old_value IS 'What it was before.';
 COMMENT ON COLUMN %LOG%.new_value IS 'What it is now.';
 COMMENT ON COLUMN %LOG%.details IS 'The rest, an object.';
 COMMENT ON COLUMN %LOG%.tags IS 'Words to find it by.';
-COMMENT ON COLUMN %LOG%.db_user IS 'The database role whose rights were used. Set by the database, whatever the client sends.';
+COMMENT ON COLUMN %LOG%.db_user IS 'The current role (current_user) when the event came. Set by the database, whatever the client sends.';
 COMMENT ON COLUMN %LOG%.db_session_user IS 'The database role that logged in, also behind SET ROLE and SET SESSION AUTHORIZATION. Set by the database.';
 COMMENT ON COLUMN %LOG%.application_name IS 'The setting application_name of the session. Set by the database.';
 COMMENT ON COLUMN %LOG%.client_addr IS 'The address that the database was connected from; NULL for a Unix socket. Set by the database.';

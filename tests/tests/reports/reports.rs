@@ -90,6 +90,12 @@ fn pii_access_says_who_touched_what_and_from_where() {
     check(&mut client, "pii_access", "", &model(""));
     check(&mut client, "pii_access", "actor_role => 'admin'", &model(" AND actor_role = 'admin'"));
     check(&mut client, "pii_access", "actor_role => '\\'", &model(" AND actor_role = '\\'"));
+    run(
+        &mut client,
+        "INSERT INTO one (actor, action, pii_fields) VALUES ('square', 'a.pii', '{{email,iban},{name,email}}')",
+    );
+    let fields = texts(&mut client, "SELECT fields::text FROM notary.pii_access('one') WHERE actor = 'square'");
+    assert_eq!(fields, ["{email,iban,name}"], "of an array of two dimensions, too");
     // Whoever leaves pii out, and says so in the action, or names the fields.
     run(
         &mut client,
@@ -251,12 +257,12 @@ fn ai_decisions_know_who_overrode_them() {
     let model = "
         SELECT e.log, e.occurred_at, e.actor, e.actor_type, e.details->>'model' AS model, e.details->>'model_version' AS model_version,
             (e.details->>'confidence')::numeric AS confidence, e.resource_type, e.resource_id, e.result,
-            (SELECT o.actor FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')
+            (SELECT o.actor FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.result = 'success' AND o.actor_type IS DISTINCT FROM 'ai_agent' AND o.actor_type IS DISTINCT FROM 'system' AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')
              ORDER BY o.occurred_at DESC, o.id DESC LIMIT 1) AS overridden_by,
-            (SELECT max(o.occurred_at) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override'
-                AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overridden_at,
-            (SELECT count(*) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override'
-                AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overrides, e.id
+            (SELECT max(o.occurred_at) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.result = 'success'
+                AND o.actor_type IS DISTINCT FROM 'ai_agent' AND o.actor_type IS DISTINCT FROM 'system' AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overridden_at,
+            (SELECT count(*) FROM either AS o WHERE o.log = e.log AND o.action = 'ai.override' AND o.result = 'success'
+                AND o.actor_type IS DISTINCT FROM 'ai_agent' AND o.actor_type IS DISTINCT FROM 'system' AND o.details->>'inference_id' IN (e.id::text, e.details->>'inference_id')) AS overrides, e.id
         FROM %EVENTS% AS e WHERE action = 'ai.inference'";
     check(&mut client, "ai_decisions", "", model);
     let overridden = texts(&mut client, "SELECT count(*) FROM notary.ai_decisions WHERE overrides > 0").remove(0);
@@ -291,6 +297,9 @@ fn decisions_are_read_in_the_shapes_that_applications_emit() {
         r#"{"action": "ai.override", "actor": "cy", "data": {"decisionId": "d-17"}}"#.into(),
         r#"{"action": "ai.override", "actor": "dee", "details": {"decision_id": "d-17"}, "resource_id": "x"}"#.into(),
         r#"{"action": "ai.override", "actor": "eve", "details": {"decision_id": "D-17"}}"#.into(),
+        // Neither a person nor done.
+        r#"{"action": "ai.override", "actor": "bot", "actorType": "ai_agent", "decision_id": "d-17"}"#.into(),
+        r#"{"action": "ai.override", "actor": "fay", "result": "denied", "decision_id": "d-17"}"#.into(),
     ] {
         run(&mut client, &format!("SELECT notary.log_event('{event}')"));
     }
@@ -646,6 +655,7 @@ fn wrong_arguments_are_refused() {
         ("auth_bursts(width => NULL)", "22023", "width must not be NULL"),
         ("sample(NULL, 1, 'x')", "22023", "log must not be NULL"),
         ("sample('one', 0, 'x')", "22023", "n must be at least 1"),
+        ("sample('one', 1, 'x', '2026-01-02', '2026-01-02')", "22023", "since must be before until"),
         ("sample('one', NULL, 'x')", "22023", "n must not be NULL"),
         ("sample('one', 1, NULL)", "22023", "seed must not be NULL"),
         ("sample('plain', 1, 'x')", "55000", "public.plain is not an event log"),
