@@ -11,7 +11,7 @@
 //!   or index expression) cannot know, and takes another chain.
 //! * A rollback to a savepoint gives back the locks taken since, and the rows: heads are looked up again, chains whose
 //!   lock was taken inside are forgotten. Rows in flight of statements that began before the savepoint stay known.
-//! * Across transactions only a hint stays: a chain and its last entry. It costs two probes to confirm.
+//! * Across transactions only a hint stays: a chain and its last entry. One scan from there on confirms it.
 //!
 //! The head of a chain nobody remembers is the highest visible entry in the index. After a large rollback that scan
 //! would walk all the dead entries, so it gives up early and the head is found by doubling and halving, which a chain
@@ -21,7 +21,7 @@ use super::plan::Plan;
 use crate::error::Error;
 use crate::pg::context::{self, End, Statement};
 use crate::pg::counts::Counts;
-use crate::pg::index::{ChainIndex, Found, Last};
+use crate::pg::index::{ChainIndex, Found, Last, Only};
 use crate::pg::lock::ChainLock;
 use crate::pg::relation::Rel;
 use crate::pg::trigger::Insert;
@@ -131,7 +131,7 @@ impl Shared {
     ///
     /// `caller` tells one statement's calls from another's while either is under way.
     pub fn next(&self, plan: &Plan, table: &Rel, caller: usize) -> Result<Next, Error> {
-        let mut index = ChainIndex::new(table, plan.index, plan.columns);
+        let mut index = ChainIndex::of_insert(table, plan.index, plan.columns);
         self.0.borrow_mut().next(plan, caller, &mut index)
     }
 
@@ -293,8 +293,14 @@ fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
 /// The remembered head, if it is stored and nothing follows it.
 fn confirm(remembered: Option<Head>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
     let head = remembered.filter(|h| h.seq > 0)?;
-    let stored = probe(index, chain, head.seq)?.hash == Some(head.hash);
-    (stored && probe(index, chain, head.seq + 1).is_none()).then_some(head)
+    let is_head = match index.only_from(i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?, MAX_DEAD) {
+        Only::Entry(found) => u64::try_from(found.seq) == Ok(head.seq) && found.hash == Some(head.hash),
+        Only::NoneOrMore => false,
+        Only::GaveUp => {
+            probe(index, chain, head.seq)?.hash == Some(head.hash) && probe(index, chain, head.seq + 1).is_none()
+        }
+    };
+    is_head.then_some(head)
 }
 
 /// The head of a chain that nothing is known of; None when its last entry is damaged.

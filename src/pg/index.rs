@@ -31,6 +31,7 @@ pub struct Found {
 pub struct ChainIndex<'a> {
     table: &'a Rel,
     index: pg_sys::Oid,
+    lock: u32,
     columns: NotaryColumns,
     open: Option<Open>,
 }
@@ -44,15 +45,21 @@ struct Open {
 impl<'a> ChainIndex<'a> {
     /// For an index of the table.
     pub fn new(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
-        Self { table, index, columns, open: None }
+        Self { table, index, lock: pg_sys::AccessShareLock, columns, open: None }
     }
 
-    /// Opens it, unless it is. The executor holds a lock on it already when a BEFORE INSERT trigger runs.
+    /// For an index of a table that a row is being inserted into: the executor has this lock on it already, so that taking it
+    /// again only counts.
+    pub fn of_insert(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
+        Self { table, index, lock: pg_sys::RowExclusiveLock, columns, open: None }
+    }
+
+    /// Opens it, unless it is.
     fn open(&mut self) -> Open {
         *self.open.get_or_insert_with(|| {
             // SAFETY: an index of the table; the slot fits the table. Both belong to the resource owner until Drop.
             unsafe {
-                let index = pg_sys::index_open(self.index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
+                let index = pg_sys::index_open(self.index, self.lock as pg_sys::LOCKMODE);
                 Open { index, slot: pg_sys::table_slot_create(self.table.raw(), core::ptr::null_mut()) }
             }
         })
@@ -70,6 +77,21 @@ impl<'a> ChainIndex<'a> {
             equal(2, pg_sys::F_INT8EQ, pg_sys::Datum::from(seq)),
         ];
         self.scan(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, None).found()
+    }
+
+    /// The only visible entry of a chain from this seq on, giving up after `limit` entries that turned out not to be visible.
+    pub fn only_from(&mut self, chain: i32, seq: i64, limit: u32) -> Only {
+        let mut keys = [equal(1, pg_sys::F_INT4EQ, pg_sys::Datum::from(chain)), at_least(2, seq)];
+        let (mut found, mut more) = (None, false);
+        let ended = self.scan_each(&mut keys, pg_sys::ScanDirection::ForwardScanDirection, Some(limit), |entry| {
+            more = found.replace(entry).is_some();
+            more
+        });
+        match found {
+            _ if !ended => Only::GaveUp,
+            Some(found) if !more => Only::Entry(found),
+            _ => Only::NoneOrMore,
+        }
     }
 
     /// The highest visible entry of a chain, giving up after `limit` entries that turned out not to be visible.
@@ -91,12 +113,33 @@ impl<'a> ChainIndex<'a> {
         self.get(chain, 1)?.prev
     }
 
+    /// The first visible entry.
     fn scan(
         &mut self,
         keys: &mut [pg_sys::ScanKeyData],
         direction: pg_sys::ScanDirection::Type,
         limit: Option<u32>,
     ) -> Last {
+        let mut first = None;
+        let ended = self.scan_each(keys, direction, limit, |entry| {
+            first = Some(entry);
+            true
+        });
+        match first {
+            Some(first) => Last::Entry(first),
+            None if ended => Last::None,
+            None => Last::GaveUp,
+        }
+    }
+
+    /// Calls `is_enough` for each visible entry until it says so; false when it gave up before.
+    fn scan_each(
+        &mut self,
+        keys: &mut [pg_sys::ScanKeyData],
+        direction: pg_sys::ScanDirection::Type,
+        limit: Option<u32>,
+        mut is_enough: impl FnMut(Found) -> bool,
+    ) -> bool {
         let Open { index, slot } = self.open();
         // SAFETY: table and index are open, SnapshotSelf is static, the slot is the table's; the scan ends in this
         // function, so that its pin on the index leaf is gone before the row is inserted.
@@ -105,22 +148,25 @@ impl<'a> ChainIndex<'a> {
             let scan = compat::index_beginscan(self.table.raw(), index, snapshot::own_and_committed(), count);
             pg_sys::index_rescan(scan, keys.as_mut_ptr(), count, core::ptr::null_mut(), 0);
             let mut dead = 0;
-            let result = loop {
+            let ended = loop {
                 if pg_sys::index_getnext_tid(scan, direction).is_null() {
-                    break Last::None;
+                    break true;
                 }
                 pgrx::check_for_interrupts!();
                 if pg_sys::index_fetch_heap(scan, slot) {
-                    break Last::Entry(self.read(slot));
+                    if is_enough(self.read(slot)) {
+                        break true;
+                    }
+                    continue;
                 }
                 dead += 1;
                 if limit.is_some_and(|limit| dead >= limit) {
-                    break Last::GaveUp;
+                    break false;
                 }
             };
             pg_sys::index_endscan(scan);
             pg_sys::ExecClearTuple(slot);
-            result
+            ended
         }
     }
 
@@ -156,6 +202,17 @@ pub enum Last {
     /// The chain has no visible entry.
     None,
     /// Too many dead entries at the end.
+    GaveUp,
+}
+
+/// What a scan from one entry on came to.
+#[derive(Clone, Copy, Debug)]
+pub enum Only {
+    /// The one visible entry.
+    Entry(Found),
+    /// There is none, or there are several.
+    NoneOrMore,
+    /// Too many dead entries.
     GaveUp,
 }
 
