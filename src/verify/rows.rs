@@ -16,7 +16,7 @@ use crate::pg::sort::{Sort, Sorted};
 use crate::pg::{context, subxact};
 use crate::verify::progress::Progress;
 use notary_core::chain::{self, Entry, Evidence, Segments, Suspects, Tally, TallyReport};
-use notary_core::digest::Digest;
+use notary_core::digest::{Digest, Hasher};
 use notary_core::line::{self, Place};
 use notary_core::{Finding, Problem, Remark};
 use pgrx::pg_sys;
@@ -38,8 +38,11 @@ pub struct Subject<'a> {
     pub since: Option<i64>,
     layout: Layout,
     writer: RowWriter,
+    hasher: Hasher,
     blocks: u32,
     unread: Unread,
+    /// The rows of the stretch that was read last: what they take is kept for the next.
+    entries: Vec<Entry>,
 }
 
 /// What could not be read, and was reported: an index entry that leads there is no second finding.
@@ -73,8 +76,10 @@ impl<'a> Subject<'a> {
             since,
             layout: Layout::of(rel),
             writer,
+            hasher: Hasher::default(),
             blocks: rel.blocks(),
             unread: Unread::default(),
+            entries: Vec::new(),
         }
     }
 
@@ -147,7 +152,10 @@ impl<'a> Subject<'a> {
             context::check_for_interrupts();
             let end = self.blocks.min(start.saturating_add(STRETCH));
             match self.attempt(start..end, None) {
-                Ok(entries) => use_entries(&entries),
+                Ok(entries) => {
+                    use_entries(&entries);
+                    self.entries = entries;
+                }
                 Err(_) => {
                     for block in start..end {
                         use_entries(&self.page_with_damage(block, unreadable));
@@ -223,7 +231,8 @@ impl<'a> Subject<'a> {
         let this = AssertUnwindSafe(&mut *self);
         subxact::attempt(AssertUnwindSafe(move || {
             let AssertUnwindSafe(this) = this;
-            let mut entries = Vec::new();
+            let mut entries = std::mem::take(&mut this.entries);
+            entries.clear();
             let mut line = Vec::new();
             let mut reader = Reader::new(this.rel, &this.layout, this.snapshot);
             for block in blocks {
@@ -232,7 +241,9 @@ impl<'a> Subject<'a> {
                     let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
                         let at = At::new(row.tid, row.root);
                         let stored = rewrite::stored_place(&this.columns, this.rel, values, nulls);
-                        hashed(&mut this.writer, this.segments, this.since, entry(stored, at), values, nulls, &mut line)
+                        let mut hash =
+                            |place: &Place| rehash(&mut this.writer, &mut this.hasher, place, values, nulls, &mut line);
+                        hashed(this.segments, this.since, entry(stored, at), &mut hash)
                     });
                     match read {
                         Ok(entry) => entries.push(entry),
@@ -251,13 +262,10 @@ impl<'a> Subject<'a> {
 
 /// A row with its hash recomputed from its values and its stored place.
 fn hashed(
-    writer: &mut RowWriter,
     segments: &Segments,
     since: Option<i64>,
     stored: Entry,
-    values: &[pg_sys::Datum],
-    nulls: &[bool],
-    line: &mut Vec<u8>,
+    hash: &mut impl FnMut(&Place) -> Result<Digest, String>,
 ) -> Result<Entry, String> {
     let place = match (stored.chain, stored.seq, stored.time, stored.prev) {
         (Some(chain), Some(seq), Some(time), Some(prev)) => segments.place(chain, seq, time, prev),
@@ -267,12 +275,13 @@ fn hashed(
     if since.is_some_and(|since| place.time < since) {
         return Ok(Entry { computed: stored.hash, ..stored });
     }
-    let computed = rehash(writer, &place, values, nulls, line)?;
+    let computed = hash(&place)?;
     Ok(Entry { computed: Some(computed), ..stored })
 }
 
 fn rehash(
     writer: &mut RowWriter,
+    hasher: &mut Hasher,
     place: &Place,
     values: &[pg_sys::Datum],
     nulls: &[bool],
@@ -282,7 +291,7 @@ fn rehash(
     line::begin(line, place);
     writer.write_read(line, values, nulls).map_err(|e| e.to_string())?;
     line::end(line);
-    Ok(Digest::of(line))
+    Ok(hasher.digest(line))
 }
 
 fn entry(stored: NotaryValues, at: At) -> Entry {
@@ -329,10 +338,11 @@ impl Evidence for Rows<'_, '_> {
             let AssertUnwindSafe(subject) = subject;
             let mut found = None;
             let mut line = Vec::new();
-            let mut reader = Reader::new(subject.rel, &subject.layout, subject.snapshot);
+            let Subject { rel, layout, snapshot, writer, hasher, .. } = &mut *subject;
+            let mut reader = Reader::new(rel, layout, snapshot);
             reader.page(tid.block, Some(tid.offset), |row| {
                 if let Ok((values, nulls)) = row.values {
-                    found = rehash(&mut subject.writer, place, values, nulls, &mut line).ok();
+                    found = rehash(writer, hasher, place, values, nulls, &mut line).ok();
                 }
             });
             found
