@@ -307,6 +307,9 @@ impl<'a> Reader<'a> {
     unsafe fn is_visible(&self, buffer: pg_sys::Buffer, bytes: &[u8], tid: Tid) -> bool {
         // SAFETY: the bytes hold a header and live as long as the pin.
         unsafe {
+            if self.is_plainly_visible(&*bytes.as_ptr().cast()) {
+                return true;
+            }
             let mut tuple = pg_sys::HeapTupleData {
                 t_len: u32::try_from(bytes.len()).unwrap_or(0),
                 t_self: pg_sys::ItemPointerData::default(),
@@ -316,6 +319,15 @@ impl<'a> Reader<'a> {
             pgrx::itemptr::item_pointer_set_all(&mut tuple.t_self, tid.block, tid.offset);
             pg_sys::HeapTupleSatisfiesVisibility(&mut tuple, self.snapshot.raw(), buffer)
         }
+    }
+
+    /// What HeapTupleSatisfiesMVCC says of most rows, without the call: the page says that who made the row committed, which
+    /// was over before the oldest transaction that ran when the snapshot was taken, and that nobody took the row away.
+    fn is_plainly_visible(&self, header: &pg_sys::HeapTupleHeaderData) -> bool {
+        const SETTLED: u32 = pg_sys::HEAP_XMIN_COMMITTED | pg_sys::HEAP_XMAX_INVALID;
+        // SAFETY: a live snapshot.
+        let oldest = unsafe { (*self.snapshot.raw()).xmin }.into_inner();
+        u32::from(header.t_infomask) & SETTLED == SETTLED && precedes(creator(header), oldest)
     }
 
     /// Do queries show every row on this page, visible or not? They do where the page, or the visibility map, says that
@@ -410,6 +422,12 @@ fn creator(header: &pg_sys::HeapTupleHeaderData) -> u32 {
     }
     // SAFETY: a tuple on a page has transactions there, and not what one in memory has; any four bytes are one.
     unsafe { header.t_choice.t_heap.t_xmin }.into_inner()
+}
+
+/// TransactionIdPrecedes: the numbers of transactions go round, those below the first normal one are older than all.
+fn precedes(a: u32, b: u32) -> bool {
+    let first = pg_sys::FirstNormalTransactionId.into_inner();
+    if a < first || b < first { a < b } else { a.wrapping_sub(b).cast_signed() < 0 }
 }
 
 /// HeapTupleHeaderGetUpdateXid: who updated the tuple, as a number. Raises where that is in a multixact that cannot be
