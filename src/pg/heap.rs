@@ -69,6 +69,7 @@ pub struct Reader<'a> {
     nulls: Vec<bool>,
     roots: Vec<u16>,
     visible: Vec<u16>,
+    settled: u16,
 }
 
 const ITEM_SIZE: usize = size_of::<pg_sys::ItemIdData>();
@@ -198,7 +199,14 @@ impl<'a> Reader<'a> {
             nulls: vec![true; width],
             roots: vec![0; usize::from(MAX_TUPLES) + 1],
             visible: Vec::new(),
+            settled: 0,
         }
+    }
+
+    /// How many line pointers the page has that was read last, if each of them is that of a visible row which its index
+    /// entry points at; else 0.
+    pub fn settled(&self) -> u16 {
+        self.settled
     }
 
     /// Calls `each` for every visible row of a page, or for the one at `only`. Raises what reading raises.
@@ -229,15 +237,34 @@ impl<'a> Reader<'a> {
     /// Does an index entry that points at `root` lead to a visible row? Follows the update chain on its page as
     /// heap_hot_search_buffer does: what that does not find, no query finds through an index.
     pub fn leads_to_visible(&self, root: Tid, blocks: u32) -> bool {
-        if root.block >= blocks {
-            return false;
-        }
-        // SAFETY: as in page(); offsets are checked against the page before they are used.
-        unsafe {
-            let (buffer, page) = page::pin(self.table, root.block, core::ptr::null_mut());
-            let visible = self.visible_behind(buffer, page, root);
-            pg_sys::UnlockReleaseBuffer(buffer);
-            visible.is_some()
+        let mut leads = false;
+        self.each_leading_to_visible(&[root], |root| *root, blocks, |_| leads = true);
+        leads
+    }
+
+    /// Calls `each` for those of some index entries that lead to visible rows: where many in a row point at one page, it is
+    /// looked up and locked once for all of them. `each` runs under that lock, so it calls nothing of PostgreSQL.
+    pub fn each_leading_to_visible<E>(
+        &self,
+        entries: &[E],
+        root: impl Fn(&E) -> Tid,
+        blocks: u32,
+        mut each: impl FnMut(&E),
+    ) {
+        for of_page in entries.chunk_by(|a, b| root(a).block == root(b).block) {
+            let Some(block) = of_page.first().map(|first| root(first).block).filter(|block| *block < blocks) else {
+                continue;
+            };
+            // SAFETY: as in page(); offsets are checked against the page before they are used.
+            unsafe {
+                let (buffer, page) = page::pin(self.table, block, core::ptr::null_mut());
+                for entry in of_page {
+                    if self.visible_behind(buffer, page, root(entry)).is_some() {
+                        each(entry);
+                    }
+                }
+                pg_sys::UnlockReleaseBuffer(buffer);
+            }
         }
     }
 
@@ -370,11 +397,17 @@ impl<'a> Reader<'a> {
         self.roots.fill(0);
         let mut updated = false;
         let mut shown_anyway = None;
+        let mut others = only.is_some();
         for offset in 1..=line_pointers(page) {
-            if only.is_some_and(|only| only != offset) || !is_used(page, offset) {
+            if only.is_some_and(|only| only != offset) {
+                continue;
+            }
+            if !is_used(page, offset) {
+                others = true;
                 continue;
             }
             let Ok(bytes) = tuple(page, offset) else {
+                others = true;
                 self.visible.push(offset);
                 continue;
             };
@@ -386,9 +419,12 @@ impl<'a> Reader<'a> {
                     || *shown_anyway.get_or_insert_with(|| self.is_shown_anyway(page, block))
                 {
                     self.visible.push(offset);
+                } else {
+                    others = true;
                 }
             }
         }
+        self.settled = if others || updated { 0 } else { line_pointers(page) };
         if updated {
             note_roots(page, &mut self.roots);
         }

@@ -3,7 +3,8 @@
 //! Invariants:
 //! * A row counts only once, also when reading it raises: a stretch of pages is read in a subtransaction, and what it
 //!   gave is used only when the whole stretch could be read; otherwise it is read again page by page, then row by row.
-//! * Memory is bounded: one stretch of pages, the tally's runs, and work_mem for the sort.
+//! * Memory is bounded: one stretch of pages, the tally's runs, a byte for each page up to 16 MiB, and work_mem for the
+//!   sort.
 
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
@@ -25,6 +26,8 @@ use std::panic::AssertUnwindSafe;
 
 /// Pages that are read in one subtransaction.
 const STRETCH: u32 = 64;
+/// Pages of which it is remembered that they are settled, a byte for each: those of 128 GB.
+const MAX_SETTLED: usize = 1 << 24;
 /// Runs of consecutive entries the tally may hold open before it gives up and everything is sorted: about 10 MB.
 const MAX_RUNS: usize = 100_000;
 
@@ -41,6 +44,8 @@ pub struct Subject<'a> {
     hasher: Hasher,
     blocks: u32,
     unread: Unread,
+    /// For each page how many rows it has, if these are all that is there (see `Reader::settled`), or else 0.
+    settled: Vec<u8>,
     /// The rows of the stretch that was read last: what they take is kept for the next.
     entries: Vec<Entry>,
 }
@@ -79,6 +84,7 @@ impl<'a> Subject<'a> {
             hasher: Hasher::default(),
             blocks: rel.blocks(),
             unread: Unread::default(),
+            settled: Vec::new(),
             entries: Vec::new(),
         }
     }
@@ -110,6 +116,22 @@ impl<'a> Subject<'a> {
     /// Was this row, or its page, reported as unreadable, and its place is not known?
     pub fn is_unread(&self, tid: Tid) -> bool {
         self.unread.pages.contains(&tid.block) || self.unread.rows.contains(&tid.pack())
+    }
+
+    /// If an index entry with this root is that of a row that was read, does it lead to it without a look at its page?
+    pub fn is_settled(&self, root: Tid) -> bool {
+        self.settled.get(root.block as usize).is_some_and(|rows| (1..=u16::from(*rows)).contains(&root.offset))
+    }
+
+    fn settle(&mut self, block: u32, rows: u16) {
+        let index = block as usize;
+        if index >= MAX_SETTLED || rows == 0 {
+            return;
+        }
+        if index >= self.settled.len() {
+            self.settled.resize(index + 1, 0);
+        }
+        self.settled[index] = u8::try_from(rows).unwrap_or(0);
     }
 
     pub fn layout(&self) -> &Layout {
@@ -234,6 +256,7 @@ impl<'a> Subject<'a> {
             let mut entries = std::mem::take(&mut this.entries);
             entries.clear();
             let mut line = Vec::new();
+            let mut settled = Vec::new();
             let mut reader = Reader::new(this.rel, &this.layout, this.snapshot);
             for block in blocks {
                 let mut failed = None;
@@ -253,7 +276,9 @@ impl<'a> Subject<'a> {
                 if let Some(why) = failed {
                     return Err(why);
                 }
+                settled.push((block, reader.settled()));
             }
+            settled.into_iter().for_each(|(block, rows)| this.settle(block, rows));
             Ok(entries)
         }))
         .and_then(|result| result)
