@@ -18,6 +18,9 @@ pub struct NotALogId;
 /// How many bytes stand before each hyphen: `8-4-4-4-12` digits.
 const GROUPS: [usize; 5] = [4, 2, 2, 2, 6];
 
+/// Two digits a byte, and the hyphens.
+const LENGTH: usize = 2 * 16 + 4;
+
 impl LogId {
     /// The id in network order, as PostgreSQL stores a uuid.
     #[must_use]
@@ -33,15 +36,17 @@ impl LogId {
 
     /// Appends the canonical form.
     pub(crate) fn write(self, out: &mut Vec<u8>) {
+        let mut text = [b'-'; LENGTH];
         let mut bytes = self.0.iter();
-        for (index, length) in GROUPS.into_iter().enumerate() {
-            if index > 0 {
-                out.push(b'-');
+        let mut rest = &mut text[..];
+        for length in GROUPS {
+            let (digits, after) = rest.split_at_mut((2 * length).min(rest.len()));
+            for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes.by_ref()) {
+                pair.copy_from_slice(&hex_pair(*byte));
             }
-            for byte in bytes.by_ref().take(length) {
-                out.extend_from_slice(&hex_pair(*byte));
-            }
+            rest = after.get_mut(1..).unwrap_or_default();
         }
+        out.extend_from_slice(&text);
     }
 }
 

@@ -69,6 +69,7 @@ pub struct Reader<'a> {
     nulls: Vec<bool>,
     roots: Vec<u16>,
     visible: Vec<u16>,
+    settled: u16,
 }
 
 const ITEM_SIZE: usize = size_of::<pg_sys::ItemIdData>();
@@ -198,7 +199,14 @@ impl<'a> Reader<'a> {
             nulls: vec![true; width],
             roots: vec![0; usize::from(MAX_TUPLES) + 1],
             visible: Vec::new(),
+            settled: 0,
         }
+    }
+
+    /// How many line pointers the page has that was read last, if each of them is that of a visible row which its index
+    /// entry points at; else 0.
+    pub fn settled(&self) -> u16 {
+        self.settled
     }
 
     /// Calls `each` for every visible row of a page, or for the one at `only`. Raises what reading raises.
@@ -229,15 +237,34 @@ impl<'a> Reader<'a> {
     /// Does an index entry that points at `root` lead to a visible row? Follows the update chain on its page as
     /// heap_hot_search_buffer does: what that does not find, no query finds through an index.
     pub fn leads_to_visible(&self, root: Tid, blocks: u32) -> bool {
-        if root.block >= blocks {
-            return false;
-        }
-        // SAFETY: as in page(); offsets are checked against the page before they are used.
-        unsafe {
-            let (buffer, page) = page::pin(self.table, root.block, core::ptr::null_mut());
-            let visible = self.visible_behind(buffer, page, root);
-            pg_sys::UnlockReleaseBuffer(buffer);
-            visible.is_some()
+        let mut leads = false;
+        self.each_leading_to_visible(&[root], |root| *root, blocks, |_| leads = true);
+        leads
+    }
+
+    /// Calls `each` for those of some index entries that lead to visible rows: where many in a row point at one page, it is
+    /// looked up and locked once for all of them. `each` runs under that lock, so it calls nothing of PostgreSQL.
+    pub fn each_leading_to_visible<E>(
+        &self,
+        entries: &[E],
+        root: impl Fn(&E) -> Tid,
+        blocks: u32,
+        mut each: impl FnMut(&E),
+    ) {
+        for of_page in entries.chunk_by(|a, b| root(a).block == root(b).block) {
+            let Some(block) = of_page.first().map(|first| root(first).block).filter(|block| *block < blocks) else {
+                continue;
+            };
+            // SAFETY: as in page(); offsets are checked against the page before they are used.
+            unsafe {
+                let (buffer, page) = page::pin(self.table, block, core::ptr::null_mut());
+                for entry in of_page {
+                    if self.visible_behind(buffer, page, root(entry)).is_some() {
+                        each(entry);
+                    }
+                }
+                pg_sys::UnlockReleaseBuffer(buffer);
+            }
         }
     }
 
@@ -307,6 +334,9 @@ impl<'a> Reader<'a> {
     unsafe fn is_visible(&self, buffer: pg_sys::Buffer, bytes: &[u8], tid: Tid) -> bool {
         // SAFETY: the bytes hold a header and live as long as the pin.
         unsafe {
+            if self.is_plainly_visible(&*bytes.as_ptr().cast()) {
+                return true;
+            }
             let mut tuple = pg_sys::HeapTupleData {
                 t_len: u32::try_from(bytes.len()).unwrap_or(0),
                 t_self: pg_sys::ItemPointerData::default(),
@@ -316,6 +346,15 @@ impl<'a> Reader<'a> {
             pgrx::itemptr::item_pointer_set_all(&mut tuple.t_self, tid.block, tid.offset);
             pg_sys::HeapTupleSatisfiesVisibility(&mut tuple, self.snapshot.raw(), buffer)
         }
+    }
+
+    /// What HeapTupleSatisfiesMVCC says of most rows, without the call: the page says that who made the row committed, which
+    /// was over before the oldest transaction that ran when the snapshot was taken, and that nobody took the row away.
+    fn is_plainly_visible(&self, header: &pg_sys::HeapTupleHeaderData) -> bool {
+        const SETTLED: u32 = pg_sys::HEAP_XMIN_COMMITTED | pg_sys::HEAP_XMAX_INVALID;
+        // SAFETY: a live snapshot.
+        let oldest = unsafe { (*self.snapshot.raw()).xmin }.into_inner();
+        u32::from(header.t_infomask) & SETTLED == SETTLED && precedes(creator(header), oldest)
     }
 
     /// Do queries show every row on this page, visible or not? They do where the page, or the visibility map, says that
@@ -358,11 +397,17 @@ impl<'a> Reader<'a> {
         self.roots.fill(0);
         let mut updated = false;
         let mut shown_anyway = None;
+        let mut others = only.is_some();
         for offset in 1..=line_pointers(page) {
-            if only.is_some_and(|only| only != offset) || !is_used(page, offset) {
+            if only.is_some_and(|only| only != offset) {
+                continue;
+            }
+            if !is_used(page, offset) {
+                others = true;
                 continue;
             }
             let Ok(bytes) = tuple(page, offset) else {
+                others = true;
                 self.visible.push(offset);
                 continue;
             };
@@ -374,9 +419,12 @@ impl<'a> Reader<'a> {
                     || *shown_anyway.get_or_insert_with(|| self.is_shown_anyway(page, block))
                 {
                     self.visible.push(offset);
+                } else {
+                    others = true;
                 }
             }
         }
+        self.settled = if others || updated { 0 } else { line_pointers(page) };
         if updated {
             note_roots(page, &mut self.roots);
         }
@@ -410,6 +458,12 @@ fn creator(header: &pg_sys::HeapTupleHeaderData) -> u32 {
     }
     // SAFETY: a tuple on a page has transactions there, and not what one in memory has; any four bytes are one.
     unsafe { header.t_choice.t_heap.t_xmin }.into_inner()
+}
+
+/// TransactionIdPrecedes: the numbers of transactions go round, those below the first normal one are older than all.
+fn precedes(a: u32, b: u32) -> bool {
+    let first = pg_sys::FirstNormalTransactionId.into_inner();
+    if a < first || b < first { a < b } else { a.wrapping_sub(b).cast_signed() < 0 }
 }
 
 /// HeapTupleHeaderGetUpdateXid: who updated the tuple, as a number. Raises where that is in a multixact that cannot be

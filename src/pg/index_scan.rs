@@ -265,40 +265,82 @@ fn first_row(tuple: &[u8]) -> Option<Tid> {
     Some(Tid { block, offset: half(tuple, at + 4)? })
 }
 
-/// Calls `each` for every entry that is not marked dead. Raises what reading raises. SnapshotSelf, so that no predicate
-/// lock is taken; whether an entry's row is visible is for the caller to find out.
-pub fn each(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(IndexEntry)) {
-    // SAFETY: table and index are open for the whole scan; xs_itup is valid until the next entry is asked for, and has
-    // the two key columns that index::chain_index checked.
+/// How many entries are handed out at once.
+const BATCH: usize = 1024;
+
+/// Calls `each` with every entry that is not marked dead, some at a time. Raises what reading raises. SnapshotSelf, so that
+/// no predicate lock is taken; whether an entry's row is visible is for the caller to find out.
+pub fn each_batch(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(&mut Vec<IndexEntry>)) {
+    let none = IndexEntry { chain: None, seq: None, root: Tid { block: 0, offset: 0 } };
+    let mut batch = Vec::new();
+    let mut count = 0_u64;
+    // SAFETY: table and index are open for the whole scan, whose index has the two key columns that index::chain_index
+    // checked.
     unsafe {
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
         let scan = compat::index_beginscan(table.raw(), index, snapshot::own_and_committed(), 0);
         (*scan).xs_want_itup = true;
         pg_sys::index_rescan(scan, core::ptr::null_mut(), 0, core::ptr::null_mut(), 0);
-        let mut count = 0_u64;
         loop {
-            let tid = pg_sys::index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
-            if tid.is_null() {
+            batch.clear();
+            batch.resize(BATCH, none);
+            let filled = fill(scan, &mut batch);
+            batch.truncate(filled);
+            each(&mut batch);
+            if filled < BATCH {
                 break;
             }
-            count += 1;
-            if count.is_multiple_of(PATIENCE) && count / PATIENCE > u64::from(blocks(index)) {
+            count += BATCH as u64;
+            if count / PATIENCE > u64::from(blocks(index)) {
                 let why = "the index has more entries than room: its pages lead in a circle";
                 pgrx::ereport!(ERROR, pgrx::PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED, why);
             }
-            let (mut values, mut nulls) = ([pg_sys::Datum::from(0); 2], [true; 2]);
-            pg_sys::index_deform_tuple((*scan).xs_itup, (*scan).xs_itupdesc, values.as_mut_ptr(), nulls.as_mut_ptr());
-            let (block, offset) = pgrx::itemptr::item_pointer_get_both(*tid);
-            each(IndexEntry {
-                chain: (!nulls[0]).then(|| values[0].value() as i32),
-                seq: (!nulls[1]).then(|| values[1].value() as i64),
-                root: Tid { block, offset },
-            });
             pgrx::check_for_interrupts!();
         }
         pg_sys::index_endscan(scan);
         pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
     }
+}
+
+// As pgrx has them, but for what it does at each call to catch an error: that is done once for many.
+unsafe extern "C-unwind" {
+    fn index_getnext_tid(scan: pg_sys::IndexScanDesc, direction: pg_sys::ScanDirection::Type) -> pg_sys::ItemPointer;
+    fn index_deform_tuple(
+        tuple: pg_sys::IndexTuple,
+        desc: pg_sys::TupleDesc,
+        values: *mut pg_sys::Datum,
+        nulls: *mut bool,
+    );
+}
+
+/// Puts a scan's next entries into `batch`; how many.
+///
+/// # Safety
+/// The scan has begun, wants the index's tuples, and the index has a chain and a seq.
+unsafe fn fill(scan: pg_sys::IndexScanDesc, batch: &mut [IndexEntry]) -> usize {
+    let mut filled = 0;
+    // SAFETY: xs_itup is valid until the next entry is asked for. What is on the stack of the closure when PostgreSQL
+    // jumps out of it needs no Drop, and nothing in it panics.
+    unsafe {
+        pg_sys::ffi::pg_guard_ffi_boundary(|| {
+            for entry in batch {
+                let tid = index_getnext_tid(scan, pg_sys::ScanDirection::ForwardScanDirection);
+                if tid.is_null() {
+                    break;
+                }
+                let (mut values, mut nulls) = ([pg_sys::Datum::from(0); 2], [true; 2]);
+                index_deform_tuple((*scan).xs_itup, (*scan).xs_itupdesc, values.as_mut_ptr(), nulls.as_mut_ptr());
+                let (block, offset) = pgrx::itemptr::item_pointer_get_both(*tid);
+                *entry = IndexEntry {
+                    chain: (!nulls[0]).then(|| values[0].value() as i32),
+                    seq: (!nulls[1]).then(|| values[1].value() as i64),
+                    root: Tid { block, offset },
+                };
+                filled += 1;
+            }
+        });
+    }
+    filled
 }
 
 /// The index that a TOAST table's values are fetched by: the valid one. REINDEX CONCURRENTLY makes another, and leaves it

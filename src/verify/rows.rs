@@ -3,7 +3,8 @@
 //! Invariants:
 //! * A row counts only once, also when reading it raises: a stretch of pages is read in a subtransaction, and what it
 //!   gave is used only when the whole stretch could be read; otherwise it is read again page by page, then row by row.
-//! * Memory is bounded: one stretch of pages, the tally's runs, and work_mem for the sort.
+//! * Memory is bounded: one stretch of pages, the tally's runs, a byte for each page up to 16 MiB, and work_mem for the
+//!   sort.
 
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
@@ -16,7 +17,7 @@ use crate::pg::sort::{Sort, Sorted};
 use crate::pg::{context, subxact};
 use crate::verify::progress::Progress;
 use notary_core::chain::{self, Entry, Evidence, Segments, Suspects, Tally, TallyReport};
-use notary_core::digest::Digest;
+use notary_core::digest::{Digest, Hasher};
 use notary_core::line::{self, Place};
 use notary_core::{Finding, Problem, Remark};
 use pgrx::pg_sys;
@@ -25,6 +26,8 @@ use std::panic::AssertUnwindSafe;
 
 /// Pages that are read in one subtransaction.
 const STRETCH: u32 = 64;
+/// Pages of which it is remembered that they are settled, a byte for each: those of 128 GB.
+const MAX_SETTLED: usize = 1 << 24;
 /// Runs of consecutive entries the tally may hold open before it gives up and everything is sorted: about 10 MB.
 const MAX_RUNS: usize = 100_000;
 
@@ -38,8 +41,13 @@ pub struct Subject<'a> {
     pub since: Option<i64>,
     layout: Layout,
     writer: RowWriter,
+    hasher: Hasher,
     blocks: u32,
     unread: Unread,
+    /// For each page how many rows it has, if these are all that is there (see `Reader::settled`), or else 0.
+    settled: Vec<u8>,
+    /// The rows of the stretch that was read last: what they take is kept for the next.
+    entries: Vec<Entry>,
 }
 
 /// What could not be read, and was reported: an index entry that leads there is no second finding.
@@ -73,8 +81,11 @@ impl<'a> Subject<'a> {
             since,
             layout: Layout::of(rel),
             writer,
+            hasher: Hasher::default(),
             blocks: rel.blocks(),
             unread: Unread::default(),
+            settled: Vec::new(),
+            entries: Vec::new(),
         }
     }
 
@@ -105,6 +116,22 @@ impl<'a> Subject<'a> {
     /// Was this row, or its page, reported as unreadable, and its place is not known?
     pub fn is_unread(&self, tid: Tid) -> bool {
         self.unread.pages.contains(&tid.block) || self.unread.rows.contains(&tid.pack())
+    }
+
+    /// If an index entry with this root is that of a row that was read, does it lead to it without a look at its page?
+    pub fn is_settled(&self, root: Tid) -> bool {
+        self.settled.get(root.block as usize).is_some_and(|rows| (1..=u16::from(*rows)).contains(&root.offset))
+    }
+
+    fn settle(&mut self, block: u32, rows: u16) {
+        let index = block as usize;
+        if index >= MAX_SETTLED || rows == 0 {
+            return;
+        }
+        if index >= self.settled.len() {
+            self.settled.resize(index + 1, 0);
+        }
+        self.settled[index] = u8::try_from(rows).unwrap_or(0);
     }
 
     pub fn layout(&self) -> &Layout {
@@ -147,7 +174,10 @@ impl<'a> Subject<'a> {
             context::check_for_interrupts();
             let end = self.blocks.min(start.saturating_add(STRETCH));
             match self.attempt(start..end, None) {
-                Ok(entries) => use_entries(&entries),
+                Ok(entries) => {
+                    use_entries(&entries);
+                    self.entries = entries;
+                }
                 Err(_) => {
                     for block in start..end {
                         use_entries(&self.page_with_damage(block, unreadable));
@@ -223,8 +253,10 @@ impl<'a> Subject<'a> {
         let this = AssertUnwindSafe(&mut *self);
         subxact::attempt(AssertUnwindSafe(move || {
             let AssertUnwindSafe(this) = this;
-            let mut entries = Vec::new();
+            let mut entries = std::mem::take(&mut this.entries);
+            entries.clear();
             let mut line = Vec::new();
+            let mut settled = Vec::new();
             let mut reader = Reader::new(this.rel, &this.layout, this.snapshot);
             for block in blocks {
                 let mut failed = None;
@@ -232,7 +264,9 @@ impl<'a> Subject<'a> {
                     let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
                         let at = At::new(row.tid, row.root);
                         let stored = rewrite::stored_place(&this.columns, this.rel, values, nulls);
-                        hashed(&mut this.writer, this.segments, this.since, entry(stored, at), values, nulls, &mut line)
+                        let mut hash =
+                            |place: &Place| rehash(&mut this.writer, &mut this.hasher, place, values, nulls, &mut line);
+                        hashed(this.segments, this.since, entry(stored, at), &mut hash)
                     });
                     match read {
                         Ok(entry) => entries.push(entry),
@@ -242,7 +276,9 @@ impl<'a> Subject<'a> {
                 if let Some(why) = failed {
                     return Err(why);
                 }
+                settled.push((block, reader.settled()));
             }
+            settled.into_iter().for_each(|(block, rows)| this.settle(block, rows));
             Ok(entries)
         }))
         .and_then(|result| result)
@@ -251,13 +287,10 @@ impl<'a> Subject<'a> {
 
 /// A row with its hash recomputed from its values and its stored place.
 fn hashed(
-    writer: &mut RowWriter,
     segments: &Segments,
     since: Option<i64>,
     stored: Entry,
-    values: &[pg_sys::Datum],
-    nulls: &[bool],
-    line: &mut Vec<u8>,
+    hash: &mut impl FnMut(&Place) -> Result<Digest, String>,
 ) -> Result<Entry, String> {
     let place = match (stored.chain, stored.seq, stored.time, stored.prev) {
         (Some(chain), Some(seq), Some(time), Some(prev)) => segments.place(chain, seq, time, prev),
@@ -267,12 +300,13 @@ fn hashed(
     if since.is_some_and(|since| place.time < since) {
         return Ok(Entry { computed: stored.hash, ..stored });
     }
-    let computed = rehash(writer, &place, values, nulls, line)?;
+    let computed = hash(&place)?;
     Ok(Entry { computed: Some(computed), ..stored })
 }
 
 fn rehash(
     writer: &mut RowWriter,
+    hasher: &mut Hasher,
     place: &Place,
     values: &[pg_sys::Datum],
     nulls: &[bool],
@@ -282,7 +316,7 @@ fn rehash(
     line::begin(line, place);
     writer.write_read(line, values, nulls).map_err(|e| e.to_string())?;
     line::end(line);
-    Ok(Digest::of(line))
+    Ok(hasher.digest(line))
 }
 
 fn entry(stored: NotaryValues, at: At) -> Entry {
@@ -329,10 +363,11 @@ impl Evidence for Rows<'_, '_> {
             let AssertUnwindSafe(subject) = subject;
             let mut found = None;
             let mut line = Vec::new();
-            let mut reader = Reader::new(subject.rel, &subject.layout, subject.snapshot);
+            let Subject { rel, layout, snapshot, writer, hasher, .. } = &mut *subject;
+            let mut reader = Reader::new(rel, layout, snapshot);
             reader.page(tid.block, Some(tid.offset), |row| {
                 if let Ok((values, nulls)) = row.values {
-                    found = rehash(&mut subject.writer, place, values, nulls, &mut line).ok();
+                    found = rehash(writer, hasher, place, values, nulls, &mut line).ok();
                 }
             });
             found
