@@ -293,7 +293,8 @@ fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
 /// The remembered head, if it is stored and nothing follows it.
 fn confirm(remembered: Option<Head>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
     let head = remembered.filter(|h| h.seq > 0)?;
-    let is_head = match index.only_from(i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?, MAX_DEAD) {
+    // Behind the first dead entry there may be very many, and each transaction would come by them.
+    let is_head = match index.only_from(i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?, 1) {
         Only::Entry(found) => u64::try_from(found.seq) == Ok(head.seq) && found.hash == Some(head.hash),
         Only::NoneOrMore => false,
         Only::GaveUp => {
