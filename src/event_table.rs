@@ -22,7 +22,7 @@ pub fn swallowed(log: &Rel) -> Error {
 /// Where an event log has a column of this name and type: an index from 0.
 pub fn column(log: &Rel, columns: &[Column], name: &str, type_oid: pg_sys::Oid) -> Result<usize, Error> {
     let found = columns.iter().find(|c| c.name == name && c.type_oid == type_oid && !c.generated);
-    found.and_then(|c| usize::try_from(c.number - 1).ok()).ok_or_else(|| Error::NotAnEventLog {
+    found.map(Column::index).ok_or_else(|| Error::NotAnEventLog {
         table: log.qualified(),
         why: format!("Its column \"{name}\" is missing or has another type."),
     })

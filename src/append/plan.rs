@@ -112,11 +112,7 @@ impl Plan {
             index,
             heads: heads::of(table.oid()),
             writer: RowWriter::of(table)?,
-            names: table
-                .columns()
-                .into_iter()
-                .filter_map(|c| usize::try_from(c.number - 1).ok().map(|i| (i, c.name)))
-                .collect(),
+            names: table.columns().into_iter().map(|column| (column.index(), column.name)).collect(),
         })
     }
 

@@ -12,7 +12,7 @@ use crate::event_table::{self, column};
 use crate::log;
 use crate::pg::direct::{Direct, Known};
 use crate::pg::inval_map::PerTable;
-use crate::pg::relation::Rel;
+use crate::pg::relation::{Column, Rel};
 use crate::pg::row::NotaryColumns;
 use crate::pg::trigger::Values;
 use crate::pg::{context, insert};
@@ -81,17 +81,16 @@ impl Short {
     fn into(log: &Rel) -> Result<Option<Self>, Error> {
         let functions = access::trigger_functions()?;
         let columns = log.columns();
-        let find =
-            |name: &str| columns.iter().find(|c| c.name == name).and_then(|c| usize::try_from(c.number - 1).ok());
+        let find = |name: &str| columns.iter().find(|c| c.name == name).map(Column::index);
         let words: Option<Vec<usize>> = event::words::ARGUMENTS.iter().map(|name| find(name)).collect();
         let words = words.and_then(|words| <[usize; 9]>::try_from(words).ok());
         let (Some(words), Some(places)) = (words, NotaryColumns::of(log)) else { return Ok(None) };
         let Some(function) = event::words::function()? else { return Ok(None) };
         let mut filled: Vec<usize> = about::always_filled().filter_map(find).chain(places.all()).collect();
         filled.extend(["occurred_at", "action", "resource_type"].into_iter().filter_map(find));
-        let others = columns.iter().filter(|c| !usize::try_from(c.number - 1).is_ok_and(|i| filled.contains(&i)));
+        let mut others = columns.iter().filter(|column| !filled.contains(&column.index()));
         // What nobody gives a value here would be given one by its default, or be refused.
-        if others.into_iter().any(|column| column.has_default || column.not_null) || journal::is_table(log.oid()) {
+        if others.any(|column| column.has_default || column.not_null) || journal::is_table(log.oid()) {
             return Ok(None);
         }
         let known = Known { function, arguments: words.to_vec() };

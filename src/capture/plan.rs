@@ -83,7 +83,7 @@ impl Plan {
             let mut key = Vec::new();
             line::write_key(&mut key, &column.name);
             columns.push(Column {
-                index: usize::try_from(column.number - 1).unwrap_or(0),
+                index: column.index(),
                 key,
                 type_oid: column.type_oid,
                 writer: RefCell::new(json::writer(column.type_oid)),

@@ -76,6 +76,14 @@ pub struct Column {
     pub has_default: bool,
 }
 
+impl Column {
+    /// Where it is among a row's values: from 0.
+    pub fn index(&self) -> usize {
+        // Attributes of users are numbered from 1.
+        usize::try_from(self.number - 1).unwrap_or(0)
+    }
+}
+
 impl Rel {
     /// Opens with a lock, waiting for it. Raises when there is no such relation.
     pub fn open(relid: pg_sys::Oid, lock: u32) -> Self {

@@ -1,6 +1,6 @@
 //! From a row's values to the members of `row` in its line.
 
-use super::relation::Rel;
+use super::relation::{Column, Rel};
 use super::types::{self, PinnedSettings, Writer};
 use super::validate::Shape;
 use crate::error::Error;
@@ -37,10 +37,7 @@ impl NotaryColumns {
     pub fn of(rel: &Rel) -> Option<Self> {
         let columns = rel.columns();
         let find = |wanted: &str, type_oid: pg_sys::Oid| {
-            columns
-                .iter()
-                .find(|c| c.name == wanted && c.type_oid == type_oid)
-                .and_then(|c| usize::try_from(c.number - 1).ok())
+            columns.iter().find(|c| c.name == wanted && c.type_oid == type_oid).map(Column::index)
         };
         Some(Self {
             chain: find("notary_chain", pg_sys::INT4OID)?,
@@ -109,7 +106,7 @@ impl RowWriter {
             };
             let mut key = Vec::with_capacity(column.name.len() + 3);
             line::write_key(&mut key, &column.name);
-            let (index, shape) = (usize::try_from(column.number - 1).unwrap_or(0), shape(column.type_oid));
+            let (index, shape) = (column.index(), shape(column.type_oid));
             members.push(Member { index, key, writer, shape, span: 0..0 });
         }
         let pinned = members.iter().any(|m| m.writer.needs_pins());
