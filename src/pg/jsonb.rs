@@ -7,18 +7,18 @@ use super::numeric;
 use notary_core::line;
 
 /// `JsonbContainer` of utils/jsonb.h: a word with count and kind, a word for each entry, the entries' bytes.
-const COUNT: u32 = 0x0fff_ffff;
-const SCALAR: u32 = 0x1000_0000;
-const OBJECT: u32 = 0x2000_0000;
-const ARRAY: u32 = 0x4000_0000;
-const HAS_OFFSET: u32 = 0x8000_0000;
-const ENTRY_TYPE: u32 = 0x7000_0000;
-const STRING: u32 = 0x0000_0000;
-const NUMERIC: u32 = 0x1000_0000;
+pub const COUNT: u32 = 0x0fff_ffff;
+pub const SCALAR: u32 = 0x1000_0000;
+pub const OBJECT: u32 = 0x2000_0000;
+pub const ARRAY: u32 = 0x4000_0000;
+pub const HAS_OFFSET: u32 = 0x8000_0000;
+pub const ENTRY_TYPE: u32 = 0x7000_0000;
+pub const STRING: u32 = 0x0000_0000;
+pub const NUMERIC: u32 = 0x1000_0000;
 const FALSE: u32 = 0x2000_0000;
 const TRUE: u32 = 0x3000_0000;
-const NULL: u32 = 0x4000_0000;
-const CONTAINER: u32 = 0x5000_0000;
+pub const NULL: u32 = 0x4000_0000;
+pub const CONTAINER: u32 = 0x5000_0000;
 
 /// Appends the text of a jsonb, given what stands behind its varlena header; strings as they are stored, be they UTF-8 or not.
 /// None where that is not what PostgreSQL makes; something may have been appended then.

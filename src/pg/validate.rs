@@ -8,6 +8,7 @@
 //! Only the read path comes here; what is being inserted was made by its type's own functions just now.
 
 use super::heap::alignment;
+use super::jsonb::{ARRAY, CONTAINER, COUNT, ENTRY_TYPE, HAS_OFFSET, NULL, NUMERIC, OBJECT, SCALAR, STRING};
 use super::relation::Rel;
 use super::{compat, index_scan};
 use pgrx::pg_sys;
@@ -168,7 +169,7 @@ pub fn check_toast_index(rel: &Rel) -> Result<(), String> {
 /// the other way round.
 pub fn misplaced_column(rel: &Rel) -> Option<String> {
     rel.columns().into_iter().find_map(|column| {
-        let index = usize::try_from(column.number - 1).ok()?;
+        let index = column.index();
         // SAFETY: an open relation's descriptor, and a column of it; a syscache look-up, which raises for a type that
         // does not exist.
         let same = unsafe {
@@ -279,17 +280,6 @@ fn bits(bytes: &[u8]) -> Checked {
     let fits = i32::try_from(count).is_ok() && count.div_ceil(8) as usize == bytes.len() - 8;
     fits.then_some(()).ok_or("a bit string has not the length that its header says")
 }
-
-const COUNT: u32 = 0x0fff_ffff;
-const SCALAR: u32 = 0x1000_0000;
-const OBJECT: u32 = 0x2000_0000;
-const ARRAY: u32 = 0x4000_0000;
-const HAS_OFFSET: u32 = 0x8000_0000;
-const ENTRY_TYPE: u32 = 0x7000_0000;
-const STRING: u32 = 0x0000_0000;
-const NUMERIC: u32 = 0x1000_0000;
-const NULL: u32 = 0x4000_0000;
-const CONTAINER: u32 = 0x5000_0000;
 
 /// JsonbContainer of utils/jsonb.h: a header word, an entry word for each value (and, in an object, for each key before
 /// them), then the values. Values follow one another without overlapping, so that what is printed is bounded by what is
