@@ -24,7 +24,7 @@ use notary_core::digest::Digest;
 use notary_core::line;
 use pgrx::pg_sys;
 use plan::Plan;
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::rc::Rc;
 
 /// What is kept from call to call to save allocations.
@@ -80,7 +80,7 @@ impl Entry {
     /// trigger's arguments, and stored, or an error, before anything else happens in this transaction.
     pub fn of(table: &Rel, args: impl FnOnce() -> Vec<Vec<u8>>, row: &mut Values) -> Result<Self, Error> {
         let plan = plan::get(table, args)?;
-        let mut line = BUFFERS.take().line;
+        let mut line = BUFFERS.with_borrow_mut(|buffers| std::mem::take(&mut buffers.line));
         let (next, hash) = {
             let mut plan = plan.borrow_mut();
             let next = plan.heads.next(&plan, table, NO_STATEMENT)?;
@@ -168,14 +168,7 @@ fn not_by_hand(row: &Insert) -> Error {
 /// database. Looked up once in a transaction: a load brings many rows.
 fn journal_is_begun() -> Result<bool, Error> {
     thread_local! {
-        static ASKED: Cell<(u32, bool)> = const { Cell::new((0, false)) };
+        static FOUND: context::Found = const { context::Found::new((0, false)) };
     }
-    let current = context::transaction();
-    let (asked, begun) = ASKED.get();
-    if current != 0 && asked == current {
-        return Ok(begun);
-    }
-    let begun = journal::is_begun()?;
-    ASKED.set((current, begun));
-    Ok(begun)
+    FOUND.with(|found| context::once(found, journal::is_begun))
 }

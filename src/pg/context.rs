@@ -83,6 +83,21 @@ pub fn transaction() -> u32 {
     unsafe { pg_sys::GetTopTransactionIdIfAny() }.into_inner()
 }
 
+/// The transaction in which something was found, and what; for `once`.
+pub type Found = Cell<(u32, bool)>;
+
+/// What `find` finds, asked once in a transaction that has an id.
+pub fn once<E>(found: &Found, find: impl FnOnce() -> Result<bool, E>) -> Result<bool, E> {
+    let current = transaction();
+    let (asked, known) = found.get();
+    if current != 0 && asked == current {
+        return Ok(known);
+    }
+    let known = find()?;
+    found.set((current, known));
+    Ok(known)
+}
+
 /// The current subtransaction's number; 1 is the transaction itself.
 pub fn subtransaction() -> u32 {
     // SAFETY: reads backend state.
