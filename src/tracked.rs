@@ -20,7 +20,7 @@ use crate::{access, gucs, journal};
 use notary_core::id::LogId;
 use pgrx::pg_sys;
 use serde_json::{Value, json};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 
 /// The trigger for rows. Triggers fire in the order of their names' bytes, and this one first: a change is told before those
 /// that the table's own triggers make because of it.
@@ -437,13 +437,18 @@ pub fn tables(functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
     Ok(tables.into_iter().flatten().collect())
 }
 
+/// What the triggers of a table say, by the catalog as it is now, as far as they can be read.
+pub fn said(table: pg_sys::Oid, functions: &Functions) -> Result<Vec<Arguments>, Error> {
+    let triggers = catalog::triggers(table)?;
+    let ours = triggers.iter().filter(|trigger| trigger.function == functions.capture);
+    Ok(ours.filter_map(|trigger| Arguments::parse(&trigger.args)).collect())
+}
+
 /// The tables whose changes are recorded in a log.
 pub fn into(log: LogId, functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error> {
     let mut into = Vec::new();
     for table in tables(functions)? {
-        let triggers = catalog::triggers(table)?;
-        let ours = triggers.iter().filter(|t| t.function == functions.capture);
-        if ours.filter_map(|t| Arguments::parse(&t.args)).any(|arguments| arguments.log == log) {
+        if said(table, functions)?.iter().any(|arguments| arguments.log == log) {
             into.push(table);
         }
     }
@@ -453,9 +458,7 @@ pub fn into(log: LogId, functions: &Functions) -> Result<Vec<pg_sys::Oid>, Error
 /// A table whose changes are recorded in this one, protected or not.
 pub fn recorded_in(table: pg_sys::Oid, functions: &Functions) -> Result<Option<pg_sys::Oid>, Error> {
     for tracked in tables(functions)? {
-        let triggers = catalog::triggers(tracked)?;
-        let ours = triggers.iter().filter(|t| t.function == functions.capture);
-        if let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next()
+        if let Some(arguments) = said(tracked, functions)?.first()
             && log_table(arguments.log)? == Some(table)
         {
             return Ok(Some(tracked));
@@ -477,20 +480,13 @@ pub fn log_problem(log: LogId, functions: &Functions) -> Result<Option<&'static 
 /// by notary.restore, and it counts only as long as nothing was done here that the journal tells of.
 pub fn is_loading() -> Result<bool, Error> {
     thread_local! {
-        /// The transaction, and what was found: a load brings many rows.
-        static ASKED: Cell<(u32, bool)> = const { Cell::new((0, false)) };
+        /// A load brings many rows.
+        static FOUND: context::Found = const { context::Found::new((0, false)) };
     }
     if !gucs::restore() || !context::superuser() {
         return Ok(false);
     }
-    let current = context::transaction();
-    let (asked, loading) = ASKED.get();
-    if current != 0 && asked == current {
-        return Ok(loading);
-    }
-    let loading = !(journal::exists()? && journal::is_begun()?);
-    ASKED.set((current, loading));
-    Ok(loading)
+    FOUND.with(|found| context::once(found, || Ok(!(journal::exists()? && journal::is_begun()?))))
 }
 
 /// The table of a log: by its triggers; while it is not protected, as the extension remembers it.

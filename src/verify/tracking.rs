@@ -2,9 +2,9 @@
 
 use crate::error::Error;
 use crate::log::Functions;
-use crate::pg::{catalog, catalog_scan, spi};
+use crate::pg::{catalog_scan, spi};
 use crate::told;
-use crate::tracked::{self, Arguments};
+use crate::tracked;
 use notary_core::id::LogId;
 use notary_core::{Finding, Problem};
 use serde_json::{Value, json};
@@ -36,12 +36,8 @@ pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
     let told = told::tracked()?;
     let mut found = Vec::new();
     for table in tracked::tables(functions)? {
-        let triggers = catalog::triggers(table)?;
-        let ours = triggers.iter().filter(|t| t.function == functions.capture);
-        let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).find(|arguments| arguments.log == log)
-        else {
-            continue;
-        };
+        let said = tracked::said(table, functions)?;
+        let Some(arguments) = said.into_iter().find(|arguments| arguments.log == log) else { continue };
         if told.iter().any(|told| told.here && told.table == table) {
             continue;
         }
@@ -60,9 +56,8 @@ pub fn found(log: LogId, functions: &Functions) -> Result<Vec<Value>, Error> {
 /// Warns of tables whose changes go to a log that is not protected: no check of any log would say so.
 pub fn warn_of_unprotected(functions: &Functions) -> Result<(), Error> {
     for table in tracked::tables(functions)? {
-        let triggers = catalog::triggers(table)?;
-        let ours = triggers.iter().filter(|t| t.function == functions.capture);
-        let Some(arguments) = ours.filter_map(|t| Arguments::parse(&t.args)).next() else { continue };
+        let said = tracked::said(table, functions)?;
+        let Some(arguments) = said.first() else { continue };
         let Some(problem) = tracked::log_problem(arguments.log, functions)? else { continue };
         pgrx::warning!("changes of {} are tracked, and {problem}", catalog_scan::qualified(table));
     }
