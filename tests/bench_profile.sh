@@ -7,17 +7,10 @@ set -euo pipefail
 command -v perf >/dev/null || { echo "bench-profile: perf is not installed (Debian: linux-perf)" >&2; exit 1; }
 
 home=$(mktemp -d "$NOTARY_STAGE/run/profile.XXXXXX")
-clean_up() {
-    [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
-    rm -rf "$home"
-}
-trap clean_up EXIT
+trap remove_home EXIT
 
 # As tests/src/bin/bench has it: the disk is not what is looked at.
-cp -a "$NOTARY_STAGE/template" "$home/data"
-cat >>"$home/data/postgresql.conf" <<CONF
-listen_addresses = ''
-unix_socket_directories = '$home'
+start_in_home <<CONF
 shared_buffers = '2GB'
 max_wal_size = '3GB'
 checkpoint_timeout = '1h'
@@ -25,11 +18,6 @@ fsync = off
 autovacuum = off
 jit = off
 CONF
-touch "$home/log"
-chmod 0711 "$home"
-if [[ $(id -u) -eq 0 ]]; then chown postgres:postgres "$home" "$home/log"; fi
-cd "$home"
-server pg_ctl -D "$home/data" -l "$home/log" -w start >/dev/null
 export PGHOST=$home PGDATABASE=postgres PGUSER=postgres LC_ALL=C.UTF-8 PGOPTIONS='-c client_min_messages=warning'
 ask() { "$NOTARY_PGROOT/psql" -X -q -A -t -v ON_ERROR_STOP=1 -c "$1"; }
 

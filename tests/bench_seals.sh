@@ -12,27 +12,15 @@ leaves=${NOTARY_BENCH_LEAVES:-10000000}
 verifier=$NOTARY_TARGET/release/notary-verify
 
 home=$(mktemp -d "$NOTARY_STAGE/run/bench.XXXXXX")
-clean_up() {
-    [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
-    rm -rf "$home"
-}
-trap clean_up EXIT
+trap remove_home EXIT
 
-cp -a "$NOTARY_STAGE/template" "$home/data"
-cat >>"$home/data/postgresql.conf" <<CONF
-listen_addresses = ''
-unix_socket_directories = '$home'
+start_in_home <<CONF
 shared_buffers = '2GB'
 max_wal_size = '16GB'
 checkpoint_timeout = '1h'
 notary.origin = 'bench.example.com'
 notary.signing_key_file = 'bench.key'
 CONF
-touch "$home/log"
-chmod 0711 "$home"
-if [[ $(id -u) -eq 0 ]]; then chown postgres:postgres "$home" "$home/log"; fi
-cd "$home"
-server pg_ctl -D "$home/data" -l "$home/log" -w start >/dev/null
 export PGHOST=$home PGDATABASE=postgres PGUSER=postgres LC_ALL=C.UTF-8
 sql() { "$NOTARY_PGROOT/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 ask() { sql -c "$1"; }

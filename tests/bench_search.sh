@@ -12,16 +12,9 @@ events=${NOTARY_BENCH_EVENTS:-10000000}
 runs=${NOTARY_BENCH_RUNS:-7}
 
 home=$(mktemp -d "$NOTARY_STAGE/run/bench.XXXXXX")
-clean_up() {
-    [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
-    rm -rf "$home"
-}
-trap clean_up EXIT
+trap remove_home EXIT
 
-cp -a "$NOTARY_STAGE/template" "$home/data"
-cat >>"$home/data/postgresql.conf" <<CONF
-listen_addresses = ''
-unix_socket_directories = '$home'
+start_in_home <<CONF
 shared_buffers = '2GB'
 maintenance_work_mem = '512MB'
 max_wal_size = '16GB'
@@ -29,11 +22,6 @@ checkpoint_timeout = '1h'
 fsync = off
 timezone = 'UTC'
 CONF
-touch "$home/log"
-chmod 0711 "$home"
-if [[ $(id -u) -eq 0 ]]; then chown postgres:postgres "$home" "$home/log"; fi
-cd "$home"
-server pg_ctl -D "$home/data" -l "$home/log" -w start >/dev/null
 export PGHOST=$home PGDATABASE=postgres PGUSER=postgres LC_ALL=C.UTF-8
 export PGOPTIONS='-c client_min_messages=warning'
 sql() { "$NOTARY_PGROOT/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }

@@ -45,8 +45,7 @@ clean_up() {
     trap '' INT TERM HUP
     [[ -z $pgbench_pid ]] || kill "$pgbench_pid" 2>/dev/null || true
     if [[ -n $home ]]; then
-        [[ ! -e $home/data/postmaster.pid ]] || server pg_ctl -D "$home/data" -m immediate -w stop >/dev/null 2>&1 || true
-        rm -rf "$home"
+        remove_home
     fi
 }
 trap clean_up EXIT
@@ -56,20 +55,12 @@ trap 'exit 143' TERM HUP
 start_server() {
     [[ -x $NOTARY_PGROOT/postgres && -d $NOTARY_STAGE/template && -d $NOTARY_STAGE/run ]] || fail "nothing is built yet: run make demo"
     home=$(mktemp -d "$NOTARY_STAGE/run/demo.$$.XXXXXX")
-    cp -a "$NOTARY_STAGE/template" "$home/data"
-    cat >>"$home/data/postgresql.conf" <<CONF
-listen_addresses = ''
-unix_socket_directories = '$home'
+    start_in_home <<CONF || fail "the server did not start"
 port = 5432
 logging_collector = off
 log_line_prefix = '%m [%p] '
 timezone = 'UTC'
 CONF
-    touch "$home/log"
-    chmod 0711 "$home"
-    if [[ $(id -u) -eq 0 ]]; then chown postgres:postgres "$home" "$home/log"; fi
-    cd "$home"
-    server pg_ctl -D "$home/data" -l "$home/log" -w start >/dev/null || fail "the server did not start"
     unset PGOPTIONS PGSERVICE PGSSLMODE
     export PGHOST=$home PGPORT=5432 PGDATABASE=postgres PGTZ=UTC PGDATESTYLE=ISO LC_ALL=C.UTF-8
     version=$(ask "SHOW server_version")
