@@ -293,8 +293,12 @@ fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
 /// The remembered head, if it is stored and nothing follows it.
 fn confirm(remembered: Option<Head>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
     let head = remembered.filter(|h| h.seq > 0)?;
+    let (number, seq) = (i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?);
+    if index.ends_with(number, seq, &head.hash) {
+        return Some(head);
+    }
     // Behind the first dead entry there may be very many, and each transaction would come by them.
-    let is_head = match index.only_from(i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?, 1) {
+    let is_head = match index.only_from(number, seq, 1) {
         Only::Entry(found) => u64::try_from(found.seq) == Ok(head.seq) && found.hash == Some(head.hash),
         Only::NoneOrMore => false,
         Only::GaveUp => {

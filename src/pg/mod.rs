@@ -14,6 +14,7 @@
 pub mod access_hook;
 pub mod catalog;
 pub mod catalog_scan;
+pub mod chain_end;
 pub mod chain_rows;
 pub mod change;
 pub mod client;
