@@ -6,6 +6,7 @@
 
 use crate::error::{Error, OrRaise as _};
 use crate::event_table;
+use crate::pg::inval_map::PerTable;
 use crate::pg::relation::Rel;
 use crate::pg::spi::{self, quote_qualified};
 use crate::pg::{context, names};
@@ -28,6 +29,11 @@ const INDEXES: [(&str, &str); 10] = [
     ("tags", "tags"),
     ("words", "words"),
 ];
+
+thread_local! {
+    /// Asked before every search.
+    static THERE: PerTable<Vec<&'static str>> = PerTable::new();
+}
 
 /// The columns that protection adds, and what is said of them; there is no quote in it.
 const PLACE: [(&str, &str); 5] = [
@@ -61,7 +67,8 @@ fn index_log(log: Option<pg_sys::Oid>, indexes: Option<Array<'_, &str>>) -> Vec<
 /// `notary.log_indexes(log)`, with a search_path in which functions are written with their schema.
 #[pg_extern(sql = false)]
 fn log_indexes(log: pg_sys::Oid) -> Vec<&'static str> {
-    there(log).or_raise()
+    let Some(table) = Rel::try_open(log, pg_sys::AccessShareLock) else { return Vec::new() };
+    THERE.with(|known| known.get(&table, |table| there(table.oid()))).or_raise().to_vec()
 }
 
 /// Those of INDEXES that an argument names; NULL: all.
