@@ -4,6 +4,7 @@ use notary_tests::talk::{refused, run, texts};
 use notary_tests::verdict::assert_found;
 use notary_tests::{Database, fresh_db, shared};
 use postgres::Client;
+use std::time::{Duration, Instant};
 
 const ALL: &str = "{time,actor,role,action,resource,type,result,pii,tags,words}";
 
@@ -136,6 +137,32 @@ fn missing_indexes_are_added_to_a_log_by_its_owner_alone() {
     assert_eq!(texts(&mut client, actor), ["t"], "what others made is seen");
     run(&mut client, "DROP INDEX audit_actor_idx");
     assert_eq!(texts(&mut client, actor), ["f"]);
+}
+
+#[test]
+fn two_who_add_the_same_index_make_it_once_and_writers_wait() {
+    let db = fresh_db("at_once");
+    let (mut first, mut second, mut third) = (db.client(), db.client(), db.client());
+    run(&mut first, "SELECT notary.create_log('audit', indexes => '{time}'); INSERT INTO audit (action) VALUES ('a')");
+    run(&mut third, "BEGIN; INSERT INTO audit (action) VALUES ('b')");
+    run(&mut first, "SET lock_timeout = '100ms'");
+    assert_eq!(refused(&mut first, "SELECT notary.index_log('audit', '{actor}')").code, "55P03", "like CREATE INDEX");
+    run(&mut third, "COMMIT");
+    run(&mut first, "RESET lock_timeout; BEGIN; SELECT notary.index_log('audit', '{actor}')");
+    assert_eq!(texts(&mut third, "SELECT count(*) FROM audit"), ["2"], "nobody who reads waits");
+    let made = std::thread::scope(|scope| {
+        let made = scope.spawn(|| texts(&mut second, "SELECT notary.index_log('audit', '{actor,role}')"));
+        let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'audit'::regclass";
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while texts(&mut third, waits) != ["1"] {
+            assert!(Instant::now() < deadline, "nobody waits");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        run(&mut first, "COMMIT");
+        made.join().unwrap()
+    });
+    assert_eq!(made, ["{role}"]);
+    assert_eq!(others(&mut third, "audit").len(), 3);
 }
 
 /// A log of which all was dropped that an owner may drop, with events of two segments.
