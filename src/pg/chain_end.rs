@@ -1,7 +1,10 @@
 //! Is this entry still the last one of its chain? Asked once in each transaction, where a scan of the index would cost more
-//! than the rest of the trigger: it makes room for a page's worth of entries before it looks at one.
+//! than the rest of the trigger: it makes room for a page's worth of entries before it looks at one. Mostly the entry is on the
+//! page where its predecessor was; else the way there goes down from the root.
 //!
 //! Invariants:
+//! * How a page was come to does not matter: what it says of its own entries and of what follows on it is right as long as it
+//!   is part of the tree, and a page that is not says so.
 //! * Only a clear yes counts. Whatever is odd, or only less simple (an entry twice, a page that was split just now, a row that
 //!   was moved), is for a scan to say.
 //! * A yes is what a scan would say: the entry stands in the index once, nothing of its chain stands behind it, not even an
@@ -34,22 +37,40 @@ unsafe extern "C-unwind" {
 /// More pages than a way from the root to a leaf has, with some steps to the right.
 const MAX_STEPS: usize = 24;
 
-/// Does the chain end with the entry (chain, seq), whose hash, in the column `hash` from 0, is this one? False: perhaps.
+/// A leaf of an index, in the file that it was when this was one: that file has no fewer pages since.
+#[derive(Clone, Copy)]
+pub struct Leaf {
+    file: pg_sys::Oid,
+    block: u32,
+}
+
+/// An entry that may end its chain.
+pub struct Entry<'h> {
+    pub chain: i32,
+    pub seq: i64,
+    pub hash: &'h Digest,
+    /// Where its table has hashes, from 0.
+    pub column: usize,
+}
+
+/// Does its chain end with this entry? None: perhaps not. Else on which leaf; `near` is where it may be.
 ///
 /// `index` is the table's unique index over (notary_chain, notary_seq); both are open with a lock.
-pub fn is(table: &Rel, index: pg_sys::Relation, chain: i32, seq: i64, column: usize, hash: &Digest) -> bool {
-    let mut ends = false;
+pub fn leaf_of(table: &Rel, index: pg_sys::Relation, entry: &Entry<'_>, near: Option<Leaf>) -> Option<Leaf> {
+    let mut leaf = None;
     // SAFETY: open relations. What is on the closure's stack when PostgreSQL jumps out of it needs no Drop, and nothing in it
     // panics; pins and locks are the resource owner's then.
     unsafe {
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
-            ends = match last(index, chain, seq) {
-                Some(tid) => has_hash(table.raw(), tid, column, hash),
-                None => false,
-            };
+            let file = (*(*index).rd_rel).relfilenode;
+            let near = near.filter(|near| near.file == file).and_then(|near| last(index, entry, near.block));
+            leaf = near
+                .or_else(|| last(index, entry, 0))
+                .filter(|(_, tid)| has_hash(table.raw(), *tid, entry))
+                .map(|(block, _)| Leaf { file, block });
         });
     }
-    ends
+    leaf
 }
 
 /// Where a page leads.
@@ -59,25 +80,26 @@ enum Step {
     Last(Tid),
 }
 
-/// Goes down from the root to where the entry has to be; where its row is, if it ends its chain.
+/// Goes from a page, 0 for the first one that tells of the root, to where the entry has to be; the leaf and where its row is, if
+/// it ends its chain.
 ///
 /// # Safety
-/// An open b-tree over (int4, int8), and PostgreSQL's errors are caught.
-unsafe fn last(index: pg_sys::Relation, chain: i32, seq: i64) -> Option<Tid> {
-    let mut block = 0;
+/// An open b-tree over (int4, int8) with such a page, and PostgreSQL's errors are caught.
+unsafe fn last(index: pg_sys::Relation, entry: &Entry<'_>, start: u32) -> Option<(u32, Tid)> {
+    let mut block = start;
     for _ in 0..MAX_STEPS {
         // SAFETY: the first page is always there, and the tree does not lead behind the index's end; if it did, reading raises.
         let step = unsafe {
             let buffer = ReadBuffer(index, block);
             LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE);
-            let step = if block == 0 { root(page) } else { follow(page, chain, seq) };
+            let step = if block == 0 { root(page) } else { follow(page, entry.chain, entry.seq) };
             UnlockReleaseBuffer(buffer);
             step?
         };
         match step {
             Step::Page(next) => block = next,
-            Step::Last(tid) => return Some(tid),
+            Step::Last(tid) => return Some((block, tid)),
         }
     }
     None
@@ -132,11 +154,11 @@ fn follow(page: &[u8], chain: i32, seq: i64) -> Option<Step> {
     (is_it && !is_twice && ends).then(|| first_row(found).map(Step::Last)).flatten()
 }
 
-/// Is there a visible row with this hash?
+/// Is there a visible row with the entry's hash?
 ///
 /// # Safety
 /// An open heap table, and PostgreSQL's errors are caught.
-unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, column: usize, hash: &Digest) -> bool {
+unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, entry: &Entry<'_>) -> bool {
     // SAFETY: the tuple points into the page as long as the buffer is pinned; the column is one of the table's.
     unsafe {
         let mut tuple = pg_sys::HeapTupleData::default();
@@ -147,9 +169,9 @@ unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, column: usize, hash: &Dige
         }
         let speculative = (*tuple.t_data).t_ctid.ip_posid == pg_sys::SpecTokenOffsetNumber as u16;
         let mut is_null = true;
-        let number = i32::try_from(column + 1).unwrap_or(0);
+        let number = i32::try_from(entry.column + 1).unwrap_or(0);
         let value = pg_sys::htup::heap_getattr(&mut tuple, number, (*table).rd_att, &mut is_null);
-        let has = !speculative && !is_null && short_digest(value).is_some_and(|found| found == *hash);
+        let has = !speculative && !is_null && short_digest(value).is_some_and(|found| found == *entry.hash);
         ReleaseBuffer(buffer);
         has
     }

@@ -32,6 +32,7 @@ pub mod inval;
 pub mod inval_map;
 pub mod json;
 pub mod jsonb;
+pub mod jsonb_build;
 pub mod lock;
 pub mod names;
 pub mod numeric;
