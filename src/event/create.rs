@@ -2,7 +2,7 @@
 //!
 //! Invariants:
 //! * What a log answers does not depend on which of these indexes it has, nor on their names. An index is known by what it
-//!   says, as PostgreSQL writes it: the table's script says it in the same words.
+//!   says but for its WITH, as PostgreSQL writes it: the table's script says it in the same words.
 
 use crate::error::{Error, OrRaise as _};
 use crate::event_table;
@@ -178,15 +178,17 @@ fn there(table: pg_sys::Oid) -> Result<Vec<&'static str>, Error> {
     let sql = "SELECT pg_catalog.pg_get_indexdef(x.indexrelid) FROM pg_catalog.pg_index AS x
                WHERE x.indrelid = $1 AND x.indisvalid AND NOT x.indisprimary";
     let there = spi::kept_rows(sql, &[table.into()], |row| spi::get::<String>(row, 1))?;
-    // What comes before is the table's name and the index's own; what is said of its storage makes it no other one.
-    let says = |text: &str| {
-        let (_, what) = text.trim_end_matches(";\n").rsplit_once(" USING ")?;
-        let (before, storage) = what.split_once(" WITH (").unwrap_or((what, ")"));
-        Some(format!("{before}{}", storage.split_once(')').map_or("", |(_, after)| after)))
-    };
-    let there: Vec<String> = there.iter().flatten().filter_map(|it| says(it)).collect();
-    let is_there = |command: &&str| says(command).is_some_and(|what| there.contains(&what));
-    Ok(commands().filter(is_there).filter_map(index_of).collect())
+    let there: Vec<_> = there.iter().flatten().filter_map(|definition| says(definition)).collect();
+    Ok(commands().filter(|command| says(command).is_some_and(|it| there.contains(&it))).filter_map(index_of).collect())
+}
+
+/// What an index is: its definition without names, which come first, and without how it is stored.
+fn says(definition: &str) -> Option<String> {
+    let (_, what) = definition.trim_end_matches(";\n").rsplit_once(" USING ")?;
+    match what.split_once(" WITH (") {
+        Some((columns, rest)) => rest.split_once(')').map(|(_, condition)| columns.to_owned() + condition),
+        None => Some(what.to_owned()),
+    }
 }
 
 /// What makes the table, one by one.
