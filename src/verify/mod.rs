@@ -18,6 +18,8 @@ mod known;
 mod logs;
 mod open_end;
 mod parallel;
+mod parallel_index;
+mod parallel_rows;
 mod places;
 mod progress;
 mod record;

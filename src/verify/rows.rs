@@ -62,6 +62,9 @@ struct Unread {
     rows: HashSet<u64>,
 }
 
+/// The rows of some pages, and of each page how many are settled.
+type Read = (Vec<Entry>, Vec<(u32, u16)>);
+
 /// What both passes came to.
 pub struct Outcome {
     pub entries: u64,
@@ -132,8 +135,8 @@ impl<'a> Subject<'a> {
         self.blocks
     }
 
-    fn all(&self) -> [Range<u32>; 1] {
-        [0..self.blocks]
+    fn all(&self) -> Vec<Range<u32>> {
+        std::iter::once(0..self.blocks).collect()
     }
 
     /// Could all be read?
@@ -168,7 +171,7 @@ impl<'a> Subject<'a> {
 
     fn gather(&mut self, workers: &parallel::Workers<'a>, report: &mut dyn FnMut(Finding)) -> Whole<'a> {
         let (gathered, left) =
-            parallel::rows(self, workers).unwrap_or_else(|| (workers.gathered(self.segments, 1), self.all().to_vec()));
+            parallel::rows(self, workers).unwrap_or_else(|| (workers.gathered(self.segments, 1), self.all()));
         let gathered = RefCell::new(gathered);
         let mut progress = Progress::begin(self.rel.qualified(), "hashing", self.blocks);
         let mut unreadable = |finding: Finding| {
@@ -307,7 +310,7 @@ impl<'a> Subject<'a> {
 
     /// The rows of pages, and of each page how many are settled. Raises what reading raises; the error says why a row cannot
     /// be read besides.
-    fn read(&mut self, blocks: Range<u32>, only: Option<u16>) -> Result<(Vec<Entry>, Vec<(u32, u16)>), String> {
+    fn read(&mut self, blocks: Range<u32>, only: Option<u16>) -> Result<Read, String> {
         let mut entries = std::mem::take(&mut self.entries);
         entries.clear();
         let mut line = Vec::new();

@@ -1,16 +1,16 @@
 //! The first pass over a table's rows, shared out.
 
-use super::{Workers, next_pages};
+use super::gathered::Gathered;
+use super::index::Key;
+use super::parallel::{Workers, next_pages};
+use super::progress::Progress;
+use super::rows::{MAX_SETTLED, Subject, stretches};
 use crate::pg::parallel::{self, Plan, Shared, worker_entry};
 use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
 use crate::pg::{context, subxact};
 use crate::tree::ended::Ends;
-use crate::verify::gathered::Gathered;
-use crate::verify::index::Key;
-use crate::verify::progress::Progress;
-use crate::verify::rows::{MAX_SETTLED, Subject, stretches};
 use notary_core::chain::{Entry, Segments};
 use notary_core::header::Header;
 use notary_core::wire::Wire;

@@ -7,11 +7,8 @@
 //!   read are counted. Where anything raises, in any of them, nothing that they did counts, and one process does it all.
 //! * All see the same rows: the leader's snapshot, its number of pages, its header lines.
 
-mod index;
-mod rows;
-
-pub use index::confirms;
-pub use rows::rows;
+pub use super::parallel_index::confirms;
+pub use super::parallel_rows::rows;
 
 use super::gathered::Gathered;
 use super::index::Key;
@@ -25,9 +22,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Who is to share a check of one table, and what they have to know.
 pub struct Workers<'a> {
     /// How many besides the leader; 0: nobody.
-    count: u32,
-    ends: &'a Ends,
-    key: &'a Key,
+    pub count: u32,
+    pub ends: &'a Ends,
+    pub key: &'a Key,
 }
 
 impl<'a> Workers<'a> {
@@ -42,14 +39,14 @@ impl<'a> Workers<'a> {
     }
 
     /// With the leader.
-    fn processes(&self) -> u32 {
+    pub fn processes(&self) -> u32 {
         self.count.saturating_add(1)
     }
 }
 
 /// Takes the next pages from a counter: many at first, so that few chains are cut, and few at the end, so that all processes
 /// end together. None when all are taken.
-fn next_pages(next: &AtomicU64, pages: u32, processes: u32) -> Option<Range<u32>> {
+pub fn next_pages(next: &AtomicU64, pages: u32, processes: u32) -> Option<Range<u32>> {
     let mut taken = None;
     let all = u64::from(pages);
     let take = |start: u64| {

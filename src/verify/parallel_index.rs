@@ -1,15 +1,15 @@
 //! The comparison of the index with the table, shared out. It only says whether all is well: where it is not, or that cannot
 //! be said, one process looks at everything.
 
-use super::{Workers, next_pages};
+use super::index::{Key, Sum, Table};
+use super::parallel::{Workers, next_pages};
+use super::rows::Subject;
 use crate::pg::heap::{Layout, Tid};
 use crate::pg::index_scan::{self, Together};
 use crate::pg::parallel::{self, Plan, Shared, worker_entry};
 use crate::pg::relation::Rel;
 use crate::pg::snapshot::Fresh;
 use crate::pg::subxact;
-use crate::verify::index::{Key, Sum, Table};
-use crate::verify::rows::Subject;
 use notary_core::wire::Wire;
 use pgrx::pg_sys;
 use std::panic::AssertUnwindSafe;
