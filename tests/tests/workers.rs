@@ -251,7 +251,12 @@ fn how_many_workers_there_are_is_the_caller_s_choice_or_the_table_s() {
     filled(&db);
     let mut checker = Checker::new(&db);
     let mut workers = |settings: &str, argument: &str| {
-        run(&mut checker.client, &format!("RESET ALL; SET client_min_messages = debug1; {settings}"));
+        run(
+            &mut checker.client,
+            &format!(
+                "RESET ALL; SET client_min_messages = debug1; SET min_parallel_table_scan_size = '8MB'; {settings}"
+            ),
+        );
         run(&mut checker.client, &format!("SELECT notary.verify('audit'{argument})"));
         let said = checker.said();
         said.iter().find_map(|said| said.split_once(" workers")?.0.rsplit_once(' ')?.1.parse::<u32>().ok()).unwrap_or(0)
