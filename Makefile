@@ -71,6 +71,7 @@ core-test: ## Tests of the pure core, without a server
 
 server-test: stage ## Tests against a server; TEST=name runs one file of tests/tests
 	$(if $(filter-out random_tampering,$(TEST)),,@tests/stage.sh omitting)
+	$(if $(TEST),,$(ENV); cargo test --lib $$PG_FEATURES)
 	$(ENV); cargo test --no-fail-fast -p notary-tests $(if $(TEST),--test $(TEST))
 
 regress: stage ## What psql and isolationtester show, against the expected files; NOTARY_ONLY=name runs one

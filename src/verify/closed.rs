@@ -155,3 +155,77 @@ impl Wire for Behind {
         Some(Self { end, head, goes_on, last, found, reported })
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use notary_core::header::Header;
+    use notary_core::id::LogId;
+    use std::collections::BTreeSet;
+
+    fn segments() -> Segments {
+        let header = |segment, first_chain| Header {
+            log: LogId::from_bytes([7; 16]),
+            segment,
+            time: 1_000,
+            by: "alice".into(),
+            schema: "public".into(),
+            table: "audit".into(),
+            first_chain,
+            adopted: 0,
+            columns: BTreeMap::new(),
+            redactable: BTreeSet::new(),
+        };
+        Segments::new([header(1, 1), header(2, 3)]).unwrap()
+    }
+
+    /// Entries of chain 1, which ended with entry 2, some of them twice, and of chain 2, which had none.
+    fn entries(segments: &Segments) -> Vec<Entry> {
+        let hash = |text: &str| Some(Digest::of(text.as_bytes()));
+        let start = segments.of_chain(2).map(|(_, hash)| hash);
+        let rows = [
+            (1, 2, None, hash("2")),
+            (1, 3, hash("other"), hash("3 with another prev")),
+            (1, 3, hash("2"), hash("3")),
+            (1, 4, hash("3"), hash("4")),
+            (1, 4, hash("3"), hash("4 once more")),
+            (2, 1, start, hash("first")),
+        ];
+        let entry = |(at, (chain, seq, prev, hash)): (u64, (i32, i64, Option<Digest>, Option<Digest>))| Entry {
+            chain: Some(chain),
+            seq: Some(seq),
+            prev,
+            hash,
+            computed: hash,
+            at,
+            ..Entry::default()
+        };
+        (1..).zip(rows).map(entry).collect()
+    }
+
+    #[test]
+    fn what_is_behind_an_end_does_not_hang_on_the_order_nor_on_who_saw_it() {
+        let (segments, ends) = (segments(), Ends::from([(1, BTreeMap::from([(1, 2)]))]));
+        let entries = entries(&segments);
+        let mut all = Closed::of(&segments, &ends);
+        entries.iter().for_each(|entry| all.see(entry));
+        let expected: Vec<_> = all.inserted().collect();
+        let places: Vec<_> = expected.iter().map(|found| (found.chain, found.seq, found.to_seq, found.found)).collect();
+        let [third, first] = [3, 5].map(|at| entries[at].hash);
+        assert_eq!(places, [(Some(1), Some(3), Some(4), third), (Some(2), Some(1), Some(1), first)]);
+        // Every way to give each to one of two processes, each meeting its own backwards.
+        for owners in 0..1 << entries.len() {
+            let mut whole = Closed::of(&segments, &ends);
+            for owner in [0, 1] {
+                let mut part = Closed::of(&segments, &ends);
+                let own = entries.iter().enumerate().filter(|(at, _)| owners >> at & 1 == owner);
+                own.rev().for_each(|(_, entry)| part.see(entry));
+                let mut bytes = Vec::new();
+                part.put(&mut bytes);
+                assert_eq!(whole.merge_bytes(&mut bytes.as_slice()), Some(()));
+            }
+            assert_eq!(whole.inserted().collect::<Vec<_>>(), expected, "{owners:b}");
+        }
+    }
+}

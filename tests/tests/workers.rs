@@ -271,3 +271,12 @@ fn how_many_workers_there_are_is_the_caller_s_choice_or_the_table_s() {
     let refused = err(db.client().query("SELECT notary.verify('audit', workers => -1)", &[]));
     assert_eq!((refused.code.as_str(), refused.message.as_str()), ("22023", "workers must not be negative"));
 }
+
+#[test]
+fn where_workers_begin_nobody_else_does() {
+    let db = fresh_db("entry_points");
+    for symbol in ["notary_verify_rows", "notary_verify_index"] {
+        let function = format!("CREATE FUNCTION f() RETURNS void LANGUAGE c AS '$libdir/pg_notary', '{symbol}'");
+        assert_eq!(err(db.client().batch_execute(&function)).code, "42883");
+    }
+}
