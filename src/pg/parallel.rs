@@ -112,6 +112,14 @@ fn for_size(blocks: u32, smallest: u32) -> u32 {
     if blocks < smallest { 0 } else { u32::try_from(enough.max(1)).unwrap_or(0) }
 }
 
+/// Is an index so large that workers are worth starting for it? While they start, one process reads some hundred pages: so
+/// sixteen times what is worth a worker that is to scan one for a query.
+pub fn is_worth_sharing(index: &Rel) -> bool {
+    // SAFETY: a plain variable of this backend.
+    let smallest = unsafe { pg_sys::min_parallel_index_scan_size };
+    u64::from(index.blocks()) >= 16 * u64::try_from(smallest).unwrap_or(0)
+}
+
 /// Does the leader do a part of the work? Not if it was told not to, and there are others.
 pub fn leader_takes_part(workers: u32) -> bool {
     // SAFETY: a plain variable of this backend.

@@ -53,6 +53,9 @@ pub fn confirms(subject: &Subject<'_>, index: pg_sys::Oid, heap: Sum, workers: &
     let name = subject.rel.qualified();
     let confirmed = subxact::attempt(AssertUnwindSafe(|| {
         let index = Rel::open(index, pg_sys::AccessShareLock);
+        if !parallel::is_worth_sharing(&index) {
+            return false;
+        }
         let task = Task {
             table: subject.rel.oid().to_u32(),
             index: index.oid().to_u32(),

@@ -32,8 +32,12 @@ const SETTINGS: &[(&str, &str)] = &[
 ];
 
 /// With `NOTARY_WORKERS` in the environment every check of a log is shared with workers, however small the log is.
-const WORKERS: &[(&str, &str)] =
-    &[("min_parallel_table_scan_size", "0"), ("max_worker_processes", "40"), ("max_parallel_workers", "32")];
+const WORKERS: &[(&str, &str)] = &[
+    ("min_parallel_table_scan_size", "0"),
+    ("min_parallel_index_scan_size", "0"),
+    ("max_worker_processes", "40"),
+    ("max_parallel_workers", "32"),
+];
 
 /// How a server is brought down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

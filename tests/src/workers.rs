@@ -50,7 +50,7 @@ impl Checker {
             &mut self.client,
             &format!(
                 "SET max_parallel_maintenance_workers = {workers}; SET min_parallel_table_scan_size = 0;
-                 SET parallel_leader_participation = {leader}"
+                 SET min_parallel_index_scan_size = 0; SET parallel_leader_participation = {leader}"
             ),
         );
         let answer = "(intact, entries, chains, findings, first_finding, sealed_size, scope)::text";
