@@ -66,12 +66,12 @@ lint: ## Formatting, clippy and documentation, warnings denied
 	$(ENV); cargo clippy --workspace --all-targets $$PG_FEATURES -- -D warnings
 	$(ENV); RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps $$PG_FEATURES
 
-core-test: ## Tests of the pure core, without a server
+core-test: ## Tests of the pure core and of what the extension has of such, without a server
 	cargo test -p notary-core
+	$(ENV); cargo test -p pg_notary --lib $$PG_FEATURES
 
 server-test: stage ## Tests against a server; TEST=name runs one file of tests/tests
 	$(if $(filter-out random_tampering,$(TEST)),,@tests/stage.sh omitting)
-	$(if $(TEST),,$(ENV); cargo test --lib $$PG_FEATURES)
 	$(ENV); cargo test --no-fail-fast -p notary-tests $(if $(TEST),--test $(TEST))
 
 regress: stage ## What psql and isolationtester show, against the expected files; NOTARY_ONLY=name runs one

@@ -19,10 +19,22 @@ CREATE FUNCTION notary.uuid_v7() RETURNS uuid
     AS 'MODULE_PATHNAME', 'uuid_v7_wrapper';
 COMMENT ON FUNCTION notary.uuid_v7() IS 'A new UUID of version 7 (RFC 9562): in the order of time, and within one session strictly so.';
 
-CREATE FUNCTION notary.create_log(name text, writer regrole DEFAULT NULL, reader regrole DEFAULT NULL) RETURNS regclass
+CREATE FUNCTION notary.create_log(name text, writer regrole DEFAULT NULL, reader regrole DEFAULT NULL, indexes text[] DEFAULT NULL) RETURNS regclass
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     AS 'MODULE_PATHNAME', 'create_log_wrapper';
-COMMENT ON FUNCTION notary.create_log(text, regrole, regrole) IS 'Makes an event log: a table of this name (with or without a schema), indexed for notary.search, and protected. writer gets INSERT, and SELECT on id for RETURNING; reader gets SELECT. Errors: 42P07 the name is taken, 42602 no name, 42501 no CREATE privilege on the schema, 22023 name is NULL, 25006 a read-only transaction.';
+COMMENT ON FUNCTION notary.create_log(text, regrole, regrole, text[]) IS 'Makes an event log: a table of this name (with or without a schema), indexed for notary.search, and protected. writer gets INSERT, and SELECT on id for RETURNING; reader gets SELECT. indexes: which of time, actor, role, action, resource, type, result, pii, tags, words it gets; NULL: all of them. Each costs what it is to keep for every event. Without one notary.search and the reports answer the same, but slower; notary.index_log adds it. For changes of busy tables ''{time,resource}'' is advised. Errors: 42P07 the name is taken, 42602 no name, 42501 no CREATE privilege on the schema, 22023 name is NULL, or indexes has an unknown name, one twice, or NULL, 25006 a read-only transaction.';
+
+CREATE FUNCTION notary.index_log(log regclass, indexes text[] DEFAULT NULL) RETURNS text[]
+    LANGUAGE c VOLATILE PARALLEL UNSAFE
+    AS 'MODULE_PATHNAME', 'index_log_wrapper';
+COMMENT ON FUNCTION notary.index_log(regclass, text[]) IS 'Makes those of the indexes of an event log that it has not (see notary.create_log; NULL: of all), and returns which it made. For its owner. Like CREATE INDEX it waits for transactions that write to the log, and keeps others from writing until its own ends. Errors: 22023 log is NULL, or indexes has an unknown name, one twice, or NULL, 42501 not the owner, 55000 not an event log.';
+
+CREATE FUNCTION notary.log_indexes(log regclass) RETURNS text[]
+    LANGUAGE c STABLE PARALLEL UNSAFE STRICT
+    SET search_path = pg_catalog, pg_temp
+    SET quote_all_identifiers = off
+    AS 'MODULE_PATHNAME', 'log_indexes_wrapper';
+COMMENT ON FUNCTION notary.log_indexes(regclass) IS 'Which of the indexes that notary.create_log can make a table has, by what they are and not by their names: time, actor and so on. Valid ones only.';
 
 CREATE FUNCTION notary.set_context(actor text DEFAULT NULL, actor_role text DEFAULT NULL, ip inet DEFAULT NULL, user_agent text DEFAULT NULL, session_id text DEFAULT NULL, request_id text DEFAULT NULL, trace_id text DEFAULT NULL, local boolean DEFAULT true) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE

@@ -170,8 +170,11 @@ DECLARE
     name   text := notary.event_log_name(log);
     cols   constant text := 'id, occurred_at, action, actor, actor_type, actor_role, resource_type, resource_id, resource_name, result, ip, user_agent, session_id, request_id, trace_id, pii, pii_fields, old_value, new_value, details, tags, db_user, db_session_user, application_name, client_addr, backend_pid, txid, notary_chain, notary_seq';
     newest constant text := 'ORDER BY occurred_at DESC, id DESC';
-    -- Conditions that an index finds in the order of time: its columns, their values, what a partial index asks for,
-    -- the condition in plain words, and the share of entries that meet it.
+    -- Which indexes there are: the way to the events depends on it, which events these are does not.
+    there  constant text[] := notary.log_indexes(log);
+    -- Conditions that an index finds in the order of time: which, its columns, their values, what a partial index asks
+    -- for, the condition in plain words, and the share of entries that meet it.
+    needs  text[] := '{}';
     keys   text[] := '{}';
     vals   text[] := '{}';
     also   text[] := '{}';
@@ -243,6 +246,7 @@ BEGIN
 
     -- Where nothing is known of how many there are, those that come first are tried first.
     IF resource_type IS NOT NULL AND resource_id IS NOT NULL THEN
+        needs := needs || text 'resource';
         keys := keys || text 'resource_id, resource_type';
         vals := vals || format('%L, %L', resource_id, resource_type);
         also := also || text 'resource_id IS NOT NULL';
@@ -251,6 +255,7 @@ BEGIN
                                      * notary.share(log, 'resource_id', resource_id), 0.0001)::real;
     END IF;
     IF resource_type IS NOT NULL AND resource_id IS NULL THEN
+        needs := needs || text 'type';
         keys := keys || text 'resource_type';
         vals := vals || quote_literal(resource_type);
         also := also || text 'resource_type IS NOT NULL';
@@ -258,6 +263,7 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'resource_type', resource_type), 0.1)::real;
     END IF;
     IF actor IS NOT NULL THEN
+        needs := needs || text 'actor';
         keys := keys || text 'actor';
         vals := vals || quote_literal(actor);
         also := also || NULL::text;
@@ -265,6 +271,7 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'actor', actor), 0.001)::real;
     END IF;
     IF action IS NOT NULL AND action NOT LIKE '%*' THEN
+        needs := needs || text 'action';
         keys := keys || text 'action';
         vals := vals || quote_literal(action);
         also := also || NULL::text;
@@ -272,6 +279,7 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'action', action), 0.01)::real;
     END IF;
     IF actor_role IS NOT NULL THEN
+        needs := needs || text 'role';
         keys := keys || text 'actor_role';
         vals := vals || quote_literal(actor_role);
         also := also || text 'actor_role IS NOT NULL';
@@ -279,6 +287,7 @@ BEGIN
         shares := shares || coalesce(notary.share(log, 'actor_role', actor_role), 0.05)::real;
     END IF;
     IF result <> 'success' THEN
+        needs := needs || text 'result';
         keys := keys || text 'result';
         vals := vals || quote_literal(result);
         also := also || text 'result <> ''success''';
@@ -288,6 +297,7 @@ BEGIN
         plain := plain || format('result = %L', result);
     END IF;
     IF pii THEN
+        needs := needs || text 'pii';
         keys := keys || NULL::text;
         vals := vals || NULL::text;
         also := also || text 'pii';
@@ -299,10 +309,18 @@ BEGIN
     IF action LIKE '%.*' THEN
         -- What begins with the prefix comes before the prefix with a slash, the dot's successor, in place of its dot.
         range := format('action >= %L AND action < %L', left(action, -1), left(action, -2) || '/');
+        IF 'action' <> ALL (there) THEN
+            loose := loose || range;
+            range := NULL;
+        END IF;
     END IF;
     IF resource_id IS NOT NULL AND resource_type IS NULL THEN
         -- In words that leave the planner only the index that begins with it.
         one_id := format('resource_id IS NOT NULL AND resource_id = ANY (ARRAY[%L])', resource_id);
+        IF 'resource' <> ALL (there) THEN
+            loose := loose || one_id;
+            one_id := NULL;
+        END IF;
     END IF;
     IF tag IS NOT NULL THEN
         loose := loose || format('tags @> ARRAY[%L]', tag);
@@ -311,6 +329,17 @@ BEGIN
         loose := loose || format('notary.event_words(action, actor, resource_type, resource_id, resource_name, '
                                  'old_value::text, new_value::text, details::text, tags) @> %L::text[]', notary.words(text));
     END IF;
+    -- What has no index is found in no order.
+    FOR i IN REVERSE cardinality(needs) .. 1 LOOP
+        IF needs[i] <> ALL (there) THEN
+            loose := loose || equal[i];
+            keys := keys[:i - 1] || keys[i + 1:];
+            vals := vals[:i - 1] || vals[i + 1:];
+            also := also[:i - 1] || also[i + 1:];
+            equal := equal[:i - 1] || equal[i + 1:];
+            shares := shares[:i - 1] || shares[i + 1:];
+        END IF;
+    END LOOP;
 
     IF cardinality(equal || loose || plain) + num_nonnulls(one_id, range, times) > 1 THEN
         FOR i IN 1 .. cardinality(keys) LOOP
@@ -322,7 +351,7 @@ BEGIN
                 rest := concat_ws(' AND ', VARIADIC equal[:i - 1] || equal[i + 1:] || loose || plain || one_id || range);
             END IF;
         END LOOP;
-        IF times IS NOT NULL THEN
+        IF times IS NOT NULL AND 'time' = ANY (there) THEN
             slice := notary.slice(NULL, NULL, NULL, low, high_keys, high);
             EXECUTE format('SELECT count(*) FROM (SELECT FROM %s %s LIMIT %s) AS e', name, slice, fewest) INTO rows;
             IF rows < fewest THEN
@@ -406,8 +435,9 @@ BEGIN
     rest := concat_ws(' AND ', VARIADIC
         CASE WHEN chosen IS NULL THEN '{}' ELSE equal[:chosen - 1] || equal[chosen + 1:] END || loose || plain || range);
 
-    -- What is found in no order: first among the thousand newest, then among some more, then wherever it is.
-    IF loose <> '{}' THEN
+    -- What is found in no order: first among the thousand newest, then among some more, then wherever it is. Without an
+    -- order of time to go by, all that there is has to be looked at, and once is enough.
+    IF loose <> '{}' AND (chosen IS NOT NULL OR 'time' = ANY (there)) THEN
         RETURN format(
             'WITH thousand AS MATERIALIZED (SELECT * FROM (SELECT %2$s FROM %1$s %3$s LIMIT 1000) AS e WHERE %7$s %5$s LIMIT %4$s), '
             'near AS MATERIALIZED (SELECT occurred_at, id FROM %1$s %3$s LIMIT 1 OFFSET 999), '

@@ -66,14 +66,16 @@ $$;
 COMMENT ON FUNCTION notary.is_of(text) IS 'Internal: the condition that an event e is of a category: by the first part of its action, or by notary.event_type.';
 
 CREATE FUNCTION notary.distinct_sql(name text, col text, most integer) RETURNS text
-    LANGUAGE sql IMMUTABLE
+    LANGUAGE sql STABLE
     SET search_path = pg_catalog, pg_temp
 AS $$
-    SELECT format('WITH RECURSIVE v (v) AS ((SELECT %2$I FROM %1$s WHERE %2$I IS NOT NULL ORDER BY %2$I LIMIT 1) '
-                  'UNION ALL SELECT (SELECT %2$I FROM %1$s WHERE %2$I > v.v ORDER BY %2$I LIMIT 1) FROM v WHERE v.v IS NOT NULL) '
-                  'SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s', $1, $2, coalesce($3::text, 'ALL'))
+    SELECT format(CASE WHEN replace($2, 'resource_type', 'type') = ANY (notary.log_indexes($1::regclass)) THEN
+        'WITH RECURSIVE v (v) AS ((SELECT %2$I FROM %1$s WHERE %2$I IS NOT NULL ORDER BY %2$I LIMIT 1) '
+        'UNION ALL SELECT (SELECT %2$I FROM %1$s WHERE %2$I > v.v ORDER BY %2$I LIMIT 1) FROM v WHERE v.v IS NOT NULL) '
+        'SELECT v::text FROM v WHERE v IS NOT NULL LIMIT %3$s'
+    ELSE 'SELECT DISTINCT %2$I::text FROM %1$s WHERE %2$I IS NOT NULL ORDER BY 1 LIMIT %3$s' END, $1, $2, coalesce($3::text, 'ALL'))
 $$;
-COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column (most NULL: for all), by a look into its index for each.';
+COMMENT ON FUNCTION notary.distinct_sql(text, text, integer) IS 'Internal: the query for the first different values of an event log''s column, action or resource_type (most NULL: for all), by a look into its index for each; where the log has not that index, by one look at each event.';
 
 CREATE FUNCTION notary.actions(log regclass DEFAULT NULL) RETURNS SETOF text
     LANGUAGE plpgsql STABLE
@@ -89,7 +91,7 @@ BEGIN
     END LOOP;
 END
 $$;
-COMMENT ON FUNCTION notary.actions(regclass) IS 'The actions that an event log (NULL: any that notary.event_logs does not leave out) has events of, each once for each log, by one look into its index for each. With the caller''s rights and row-level security. Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
+COMMENT ON FUNCTION notary.actions(regclass) IS 'The actions that an event log (NULL: any that notary.event_logs does not leave out) has events of, each once for each log, by one look into its index for each, or at each event where it has not that index. With the caller''s rights and row-level security. Errors: 22023 no such relation, 55000 not an event log, 42501 no SELECT privilege.';
 
 CREATE FUNCTION notary.ends_in(last text) RETURNS text
     LANGUAGE sql IMMUTABLE

@@ -2,13 +2,13 @@ CREATE TABLE %LOG% (
     id               uuid PRIMARY KEY,
     occurred_at      timestamptz NOT NULL DEFAULT pg_catalog.clock_timestamp(),
     action           text COLLATE "C" NOT NULL,
-    actor            text,
+    actor            text COLLATE "C",
     actor_type       text,
-    actor_role       text,
-    resource_type    text,
-    resource_id      text,
+    actor_role       text COLLATE "C",
+    resource_type    text COLLATE "C",
+    resource_id      text COLLATE "C",
     resource_name    text,
-    result           text NOT NULL,
+    result           text COLLATE "C" NOT NULL,
     ip               inet,
     user_agent       text,
     session_id       text,
@@ -55,15 +55,15 @@ COMMENT ON COLUMN %LOG%.application_name IS 'The setting application_name of the
 COMMENT ON COLUMN %LOG%.client_addr IS 'The address that the database was connected from; NULL for a Unix socket. Set by the database.';
 COMMENT ON COLUMN %LOG%.backend_pid IS 'The server process. Set by the database.';
 COMMENT ON COLUMN %LOG%.txid IS 'The transaction: entries of one transaction have the same. Set by the database.';
-CREATE INDEX %TIME% ON %LOG% (occurred_at, id);
-CREATE INDEX %ACTOR% ON %LOG% (actor, occurred_at, id);
-CREATE INDEX %ROLE% ON %LOG% (actor_role, occurred_at, id) WHERE actor_role IS NOT NULL;
-CREATE INDEX %ACTION% ON %LOG% (action, occurred_at, id);
-CREATE INDEX %RESOURCE% ON %LOG% (resource_id, resource_type, occurred_at, id) WHERE resource_id IS NOT NULL;
-CREATE INDEX %TYPE% ON %LOG% (resource_type, occurred_at, id) WHERE resource_type IS NOT NULL;
-CREATE INDEX %RESULT% ON %LOG% (result, occurred_at, id) WHERE result <> 'success';
-CREATE INDEX %PII% ON %LOG% (occurred_at, id) WHERE pii;
-CREATE INDEX %TAGS% ON %LOG% USING gin (tags) WHERE tags IS NOT NULL;
-CREATE INDEX %WORDS% ON %LOG% USING gin (notary.event_words(action, actor, resource_type, resource_id, resource_name, old_value::text, new_value::text, details::text, tags));
+CREATE INDEX %TIME% ON %LOG% USING btree (occurred_at, id) WITH (deduplicate_items = off);
+CREATE INDEX %ACTOR% ON %LOG% USING btree (actor, occurred_at, id) WITH (deduplicate_items = off);
+CREATE INDEX %ROLE% ON %LOG% USING btree (actor_role, occurred_at, id) WITH (deduplicate_items = off) WHERE (actor_role IS NOT NULL);
+CREATE INDEX %ACTION% ON %LOG% USING btree (action, occurred_at, id) WITH (deduplicate_items = off);
+CREATE INDEX %RESOURCE% ON %LOG% USING btree (resource_id, resource_type, occurred_at, id) WITH (deduplicate_items = off) WHERE (resource_id IS NOT NULL);
+CREATE INDEX %TYPE% ON %LOG% USING btree (resource_type, occurred_at, id) WITH (deduplicate_items = off) WHERE (resource_type IS NOT NULL);
+CREATE INDEX %RESULT% ON %LOG% USING btree (result, occurred_at, id) WITH (deduplicate_items = off) WHERE (result <> 'success'::text);
+CREATE INDEX %PII% ON %LOG% USING btree (occurred_at, id) WITH (deduplicate_items = off) WHERE pii;
+CREATE INDEX %TAGS% ON %LOG% USING gin (tags) WHERE (tags IS NOT NULL);
+CREATE INDEX %WORDS% ON %LOG% USING gin (notary.event_words(action, actor, resource_type, resource_id, resource_name, (old_value)::text, (new_value)::text, (details)::text, tags));
 CREATE TRIGGER "~notary_about" BEFORE INSERT ON %LOG% FOR EACH ROW EXECUTE FUNCTION notary.about();
 ALTER TABLE %LOG% ENABLE ALWAYS TRIGGER "~notary_about";

@@ -4,6 +4,7 @@
 #
 #   NOTARY_BENCH_EVENTS  events in the log (10,000,000: some 12 GB)
 #   NOTARY_BENCH_RUNS    runs of each search (7)
+#   NOTARY_BENCH_INDEXES which indexes the log has: {time,resource} (all)
 set -euo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/env.sh"
 . "$(dirname "${BASH_SOURCE[0]}")/server.sh"
@@ -28,7 +29,7 @@ sql() { "$NOTARY_PGROOT/psql" -X -q -A -t -v ON_ERROR_STOP=1 "$@"; }
 ask() { sql -c "$1"; }
 
 ask "CREATE EXTENSION pg_notary"
-ask "SELECT notary.create_log('audit')" >/dev/null
+ask "SELECT notary.create_log('audit', indexes => nullif('${NOTARY_BENCH_INDEXES:-}', '')::text[])" >/dev/null
 # The indexes that a log can be without for the moment are made at the end: four times as fast.
 later="SELECT pg_get_indexdef(i.indexrelid) FROM pg_index AS i
        WHERE indrelid = 'audit'::regclass AND NOT EXISTS (SELECT FROM pg_constraint AS c WHERE c.conindid = i.indexrelid) ORDER BY 1"

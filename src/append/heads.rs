@@ -19,6 +19,7 @@
 
 use super::plan::Plan;
 use crate::error::Error;
+use crate::pg::chain_end::Leaf;
 use crate::pg::context::{self, End, Statement};
 use crate::pg::counts::Counts;
 use crate::pg::index::{ChainIndex, Found, Last, Only};
@@ -65,6 +66,8 @@ struct Held {
     /// None: must be looked up.
     head: Option<Head>,
     flight: Option<Flight>,
+    /// Where in the index the last transaction's last entry was.
+    leaf: Option<Leaf>,
 }
 
 /// The chain that this backend wrote to last, and its last entry as far as known.
@@ -72,6 +75,8 @@ struct Held {
 struct Hint {
     chain: u32,
     head: Option<Head>,
+    /// The leaf of the index that had it, or its predecessor.
+    leaf: Option<Leaf>,
 }
 
 #[derive(Default)]
@@ -192,7 +197,7 @@ impl Heads {
             if self.held.iter().any(|h| h.chain == chain) || !lock(plan, chain).try_acquire() {
                 continue;
             }
-            let remembered = hint.filter(|h| h.chain == chain).and_then(|h| h.head);
+            let remembered = hint.filter(|h| h.chain == chain);
             if let Some(next) = self.hold(plan, chain, remembered, index) {
                 return Ok(next);
             }
@@ -226,9 +231,11 @@ impl Heads {
     }
 
     /// Notes that the chain's lock is held and finds its head; None when the chain is damaged at its end.
-    fn hold(&mut self, plan: &Plan, chain: u32, remembered: Option<Head>, index: &mut ChainIndex<'_>) -> Option<Next> {
-        let head = confirm(remembered, chain, index).or_else(|| look_up(plan, chain, index))?;
-        self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None });
+    fn hold(&mut self, plan: &Plan, chain: u32, remembered: Option<Hint>, index: &mut ChainIndex<'_>) -> Option<Next> {
+        let mut leaf = remembered.and_then(|hint| hint.leaf);
+        let confirmed = remembered.and_then(|hint| confirm(hint.head?, &mut leaf, chain, index));
+        let head = confirmed.or_else(|| look_up(plan, chain, index))?;
+        self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None, leaf });
         Some(after(chain, head))
     }
 }
@@ -290,11 +297,15 @@ fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
     index.get(i32::try_from(chain).ok()?, i64::try_from(seq).ok()?)
 }
 
-/// The remembered head, if it is stored and nothing follows it.
-fn confirm(remembered: Option<Head>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
-    let head = remembered.filter(|h| h.seq > 0)?;
+/// The remembered head, if it is stored and nothing follows it; `leaf`: where it may be, and where it was found.
+fn confirm(head: Head, leaf: &mut Option<Leaf>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+    let (number, seq) = (i32::try_from(chain).ok()?, i64::try_from(head.seq).ok().filter(|seq| *seq > 0)?);
+    *leaf = index.ends_with(number, seq, &head.hash, *leaf);
+    if leaf.is_some() {
+        return Some(head);
+    }
     // Behind the first dead entry there may be very many, and each transaction would come by them.
-    let is_head = match index.only_from(i32::try_from(chain).ok()?, i64::try_from(head.seq).ok()?, 1) {
+    let is_head = match index.only_from(number, seq, 1) {
         Only::Entry(found) => u64::try_from(found.seq) == Ok(head.seq) && found.hash == Some(head.hash),
         Only::NoneOrMore => false,
         Only::GaveUp => {
@@ -358,13 +369,13 @@ impl Heads {
         match end {
             End::Committed => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint { chain: held.chain, head: held.last_made() });
+                    self.hint = Some(Hint { chain: held.chain, head: held.last_made(), leaf: held.leaf });
                 }
                 self.held.clear();
             }
             End::RolledBack | End::Prepared => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint { chain: held.chain, head: None });
+                    self.hint = Some(Hint { chain: held.chain, head: None, leaf: None });
                 }
                 self.held.clear();
             }

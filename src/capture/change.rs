@@ -14,6 +14,7 @@ use crate::tracked;
 use notary_core::{Digest, line};
 use pgrx::datum::IntoDatum as _;
 use pgrx::pg_sys;
+use std::ops::Range;
 
 entry_point!(notary_capture, pg_finfo_notary_capture, capture);
 
@@ -60,7 +61,7 @@ fn record(change: &Change) -> Result<(), Error> {
     let (old_value, new_value, resource_id) =
         if plan.plain_texts { context::with_plain_texts(write)? } else { write()? };
     // jsonb would refuse it in words that say nothing of the log.
-    if [&old_value, &new_value].into_iter().flatten().map(Vec::len).sum::<usize>() > line::MAX_LINE {
+    if [&old_value, &new_value].into_iter().flatten().map(|object| object.text.len()).sum::<usize>() > line::MAX_LINE {
         return Err(Error::ChangeTooLong { table: table.qualified() });
     }
     let deed = match change.deed {
@@ -76,34 +77,51 @@ fn record(change: &Change) -> Result<(), Error> {
         .collect();
     let log = Rel::try_open(plan.log, pg_sys::RowExclusiveLock)
         .ok_or_else(|| damaged(&table, "The log that its events go to is not in this database."))?;
-    let resource_type = plan.resource_type();
+    let resource_type = plan.resource_type(&table);
     let mut event = Event::new(Target::of(&log)?);
     event.put("action", format!("{resource_type}.{deed}").into_datum());
     event.put("resource_type", resource_type.into_datum());
     event.put("resource_id", resource_id.into_datum());
     if change.deed == Deed::Truncate {
         // Not all of the partitioned table was emptied.
-        event.put("resource_name", plan.partition().into_datum());
+        event.put("resource_name", plan.partition(&table).into_datum());
     }
     event.put("pii", (!pii.is_empty()).into_datum());
     event.put("pii_fields", if pii.is_empty() { None } else { pii.into_datum() });
-    event.put("old_value", old_value.and_then(json::to_datum));
-    event.put("new_value", new_value.and_then(json::to_datum));
+    event.put("old_value", old_value.and_then(|object| object.to_datum()));
+    event.put("new_value", new_value.and_then(|object| object.to_datum()));
     event.insert(&log)
 }
 
-/// `{"column": value, …}`
-fn object(plan: &Plan, columns: &[&Column], row: &Row) -> Result<Vec<u8>, Error> {
-    let mut out = vec![b'{'];
-    for column in columns {
-        if out.len() > 1 {
-            out.push(b',');
-        }
-        out.extend_from_slice(&column.key);
-        value(plan, column, row, &mut out)?;
+/// A row's values as JSON: `{"column": value, …}`
+struct Object<'p> {
+    text: Vec<u8>,
+    /// Each column's name, and where its value stands in the text.
+    members: Vec<(&'p str, Range<usize>)>,
+}
+
+impl Object<'_> {
+    /// As a jsonb.
+    fn to_datum(&self) -> Option<pg_sys::Datum> {
+        let members = self.members.iter().map(|(name, at)| (name.as_bytes(), &self.text[at.clone()]));
+        json::to_datum(&self.text, members)
     }
-    out.push(b'}');
-    Ok(out)
+}
+
+fn object<'p>(plan: &Plan, columns: &[&'p Column], row: &Row) -> Result<Object<'p>, Error> {
+    let mut text = vec![b'{'];
+    let mut members = Vec::with_capacity(columns.len());
+    for column in columns {
+        if text.len() > 1 {
+            text.push(b',');
+        }
+        text.extend_from_slice(&column.key);
+        let start = text.len();
+        value(plan, column, row, &mut text)?;
+        members.push((column.name.as_str(), start..text.len()));
+    }
+    text.push(b'}');
+    Ok(Object { text, members })
 }
 
 fn value(plan: &Plan, column: &Column, row: &Row, out: &mut Vec<u8>) -> Result<(), Error> {
@@ -133,7 +151,10 @@ fn key(plan: &Plan, row: &Row) -> Result<Option<String>, Error> {
         1 => {
             let json = text(parts.remove(0))?;
             // A string stands for itself.
-            serde_json::from_str::<String>(&json).unwrap_or(json)
+            match json.starts_with('"') {
+                true => serde_json::from_str::<String>(&json).unwrap_or(json),
+                false => json,
+            }
         }
         _ => format!("[{}]", text(parts.join(&b", "[..]))?),
     };

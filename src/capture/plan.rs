@@ -45,8 +45,7 @@ pub struct Plan {
     /// The table that was tracked: of a partition the partitioned one. Names are looked up each time: a schema is renamed
     /// without a word to the tables in it, and a partitioned table to its partitions.
     named: pg_sys::Oid,
-    /// A partition itself.
-    partition: Option<pg_sys::Oid>,
+    is_partition: bool,
     pub columns: Vec<Column>,
     /// Where the primary key's columns are among these; empty without one, and where one of them is excluded.
     pub key: Vec<usize>,
@@ -105,7 +104,7 @@ impl Plan {
         Ok(Self {
             log,
             named: log::root(table),
-            partition: table.is_partition().then(|| table.oid()),
+            is_partition: table.is_partition(),
             columns,
             key: key.unwrap_or_default(),
             full_rows: arguments.full_rows,
@@ -115,20 +114,25 @@ impl Plan {
         })
     }
 
-    /// `schema.table`: of a partition that of the partitioned table.
-    pub fn resource_type(&self) -> String {
-        dotted(self.named)
+    /// `schema.table` of the table that this is the plan of, which is open: of a partition that of the partitioned table.
+    pub fn resource_type(&self, table: &Rel) -> String {
+        match table.oid() == self.named {
+            true => dotted(table),
+            false => dotted(&Rel::open(self.named, pg_sys::NoLock)),
+        }
     }
 
-    /// `schema.table` of a partition itself.
-    pub fn partition(&self) -> Option<String> {
-        self.partition.map(dotted)
+    /// `schema.table` of a partition itself, which is open.
+    pub fn partition(&self, table: &Rel) -> Option<String> {
+        self.is_partition.then(|| dotted(table))
     }
 }
 
-fn dotted(table: pg_sys::Oid) -> String {
-    let rel = Rel::open(table, pg_sys::NoLock);
-    format!("{}.{}", rel.schema(), rel.name())
+fn dotted(table: &Rel) -> String {
+    let mut name = table.schema();
+    name.push('.');
+    name.push_str(&table.name());
+    name
 }
 
 /// A change cannot be recorded.

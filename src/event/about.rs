@@ -119,13 +119,14 @@ pub fn fill(table: &Rel, row: &mut Values) -> Result<bool, Error> {
     if columns.chain.is_some_and(|chain| !row.nulls()[chain]) {
         return Ok(false);
     }
-    from_context(row, &columns)?;
+    let login = client::authenticated_user();
+    from_context(row, &columns, &login)?;
     check_words(table, row, &columns)?;
     columns.limits.check(row).map_err(|fault| fault.of(table.qualified()))?;
     let text = |text: String| text.into_datum();
     let facts = [
         text(backend::current_user_name()),
-        text(client::authenticated_user()),
+        login.into_datum(),
         text(client::application_name()),
         client::address(),
         backend::process_id().cast_signed().into_datum(),
@@ -140,8 +141,9 @@ pub fn fill(table: &Rel, row: &mut Values) -> Result<bool, Error> {
 /// Words from lists are from them.
 fn check_words(table: &Rel, row: &Values, columns: &Columns) -> Result<(), Error> {
     for (index, (name, words)) in columns.listed.iter().zip(LISTED) {
-        let Some(said) = row.text(*index) else { continue };
-        let is_right = if words.is_empty() { !said.is_empty() } else { words.contains(&said.as_str()) };
+        let Some(is_empty) = row.is_text(*index, "") else { continue };
+        let is_listed = || words.iter().any(|word| row.is_text(*index, word) == Some(true));
+        let is_right = if words.is_empty() { !is_empty } else { is_listed() };
         if !is_right {
             return Err(Error::NotFromList { table: table.qualified(), column: name, words });
         }
@@ -149,8 +151,8 @@ fn check_words(table: &Rel, row: &Values, columns: &Columns) -> Result<(), Error
     Ok(())
 }
 
-/// Fills in what the INSERT leaves out.
-fn from_context(row: &mut Values, columns: &Columns) -> Result<(), Error> {
+/// Fills in what the INSERT leaves out; `login` is the role that logged in.
+fn from_context(row: &mut Values, columns: &Columns, login: &str) -> Result<(), Error> {
     let missing = |row: &Values, index: usize| row.nulls()[columns.filled[index]];
     let mut claims = None;
     for (index, setting) in gucs::CONTEXT.iter().enumerate() {
@@ -171,11 +173,8 @@ fn from_context(row: &mut Values, columns: &Columns) -> Result<(), Error> {
             }
             _ => None,
         };
-        let said = match (said, FILLED[index].0) {
-            (None, "actor") => Some(client::authenticated_user()),
-            (said, _) => said,
-        };
         let value = match said {
+            None if FILLED[index].0 == "actor" => login.into_datum(),
             Some(said) if FILLED[index].1 == pg_sys::INETOID => Some(address(&said)?),
             Some(said) => said.into_datum(),
             None => None,

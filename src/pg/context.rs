@@ -316,6 +316,12 @@ pub fn with_plain_texts<T>(work: impl FnOnce() -> T) -> T {
     with_settings(&[(c"search_path", c"pg_catalog, pg_temp"), (c"lc_monetary", c"C")], work)
 }
 
+/// Runs `work` with definitions of objects in one spelling: names have quotes where they need them, and other schemas than
+/// pg_catalog are named.
+pub fn with_plain_definitions<T>(work: impl FnOnce() -> T) -> T {
+    with_settings(&[(c"search_path", c"pg_catalog, pg_temp"), (c"quote_all_identifiers", c"off")], work)
+}
+
 /// Runs `work` with these settings, which anybody may set. On error PostgreSQL itself puts back what was before at the abort
 /// of the (sub)transaction.
 fn with_settings<T>(settings: &[(&CStr, &CStr)], work: impl FnOnce() -> T) -> T {

@@ -70,20 +70,53 @@ impl Direct {
     pub fn insert(&self, rel: &Rel, row: &mut Values, make: impl FnOnce(&Values) -> pg_sys::Datum) {
         let made = if self.indexes.iter().any(Index::has_known) { make(row) } else { pg_sys::Datum::from(0) };
         let raw = rel.raw();
+        let holds: Vec<bool> = self.indexes.iter().map(|index| index.condition.holds(row)).collect();
+        let (values, nulls) = row.raw();
         // SAFETY: an open heap table, values of its types; the indexes are its own, opened as the executor opens them. The
-        // tuple is formed in the current memory context.
+        // tuple is formed in the current memory context. What is on the closure's stack when PostgreSQL jumps out of it needs
+        // no Drop, and nothing in it panics.
         unsafe {
-            let tuple = row.form((*raw).rd_att);
-            (*tuple).t_tableOid = (*raw).rd_id;
-            pg_sys::heap_insert(raw, tuple, pg_sys::GetCurrentCommandId(true), 0, core::ptr::null_mut());
-            for index in &self.indexes {
-                if index.condition.holds(row) {
-                    index.insert(raw, row, &raw mut (*tuple).t_self, made);
+            pg_sys::ffi::pg_guard_ffi_boundary(|| {
+                let tuple = heap_form_tuple((*raw).rd_att, values, nulls);
+                (*tuple).t_tableOid = (*raw).rd_id;
+                heap_insert(raw, tuple, GetCurrentCommandId(true), 0, core::ptr::null_mut());
+                for (index, holds) in self.indexes.iter().zip(&holds) {
+                    if *holds {
+                        index.insert(raw, (values, nulls), &raw mut (*tuple).t_self, made);
+                    }
                 }
-            }
-            pg_sys::heap_freetuple(tuple);
+                heap_freetuple(tuple);
+            });
         }
     }
+}
+
+// As pgrx has them, but for what it does at each call to catch an error: that is done once for all of them.
+unsafe extern "C-unwind" {
+    fn heap_form_tuple(desc: pg_sys::TupleDesc, values: *mut pg_sys::Datum, nulls: *mut bool) -> pg_sys::HeapTuple;
+    fn heap_insert(
+        rel: pg_sys::Relation,
+        tuple: pg_sys::HeapTuple,
+        command: pg_sys::CommandId,
+        options: core::ffi::c_int,
+        state: pg_sys::BulkInsertState,
+    );
+    fn heap_freetuple(tuple: pg_sys::HeapTuple);
+    fn GetCurrentCommandId(used: bool) -> pg_sys::CommandId;
+    fn index_open(index: pg_sys::Oid, lock: pg_sys::LOCKMODE) -> pg_sys::Relation;
+    fn index_insert(
+        index: pg_sys::Relation,
+        values: *mut pg_sys::Datum,
+        nulls: *mut bool,
+        tid: pg_sys::ItemPointer,
+        table: pg_sys::Relation,
+        unique: pg_sys::IndexUniqueCheck::Type,
+        unchanged: bool,
+        info: *mut pg_sys::IndexInfo,
+    ) -> bool;
+    fn index_close(index: pg_sys::Relation, lock: pg_sys::LOCKMODE);
+    fn palloc0(size: pg_sys::Size) -> *mut core::ffi::c_void;
+    fn pfree(pointer: *mut core::ffi::c_void);
 }
 
 impl Condition {
@@ -92,7 +125,7 @@ impl Condition {
             Self::All => true,
             Self::NotNull(column) => !row.nulls()[*column],
             Self::True(column) => !row.nulls()[*column] && row.all()[*column].value() & 0xff != 0,
-            Self::TextDiffers(column, from) => row.text(*column).is_some_and(|text| text != *from),
+            Self::TextDiffers(column, from) => row.is_text(*column, from) == Some(false),
         }
     }
 }
@@ -133,12 +166,20 @@ impl Index {
     }
 
     /// # Safety
-    /// An index of the open table, in which the row is stored at `tid`.
-    unsafe fn insert(&self, table: pg_sys::Relation, row: &Values, tid: pg_sys::ItemPointer, made: pg_sys::Datum) {
+    /// An index of the open table, in which the row of these values and nulls is stored at `tid`; PostgreSQL's errors are
+    /// caught.
+    unsafe fn insert(
+        &self,
+        table: pg_sys::Relation,
+        row: (*const pg_sys::Datum, *const bool),
+        tid: pg_sys::ItemPointer,
+        made: pg_sys::Datum,
+    ) {
         let (mut values, mut nulls) = ([pg_sys::Datum::from(0); MAX_KEYS], [false; MAX_KEYS]);
         for ((key, value), null) in self.keys.iter().zip(&mut values).zip(&mut nulls) {
             (*value, *null) = match key {
-                Key::Column(column) => (row.all()[*column], row.nulls()[*column]),
+                // SAFETY: a column of the table.
+                Key::Column(column) => unsafe { (*row.0.add(*column), *row.1.add(*column)) },
                 Key::Known => (made, false),
             };
         }
@@ -149,13 +190,13 @@ impl Index {
         // SAFETY: the caller's promise; values as many as the index has columns. The info is what an access method may keep
         // something of its own in, for as long as this lasts.
         unsafe {
-            let index = pg_sys::index_open(self.oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
-            let info = pg_sys::palloc0(size_of::<pg_sys::IndexInfo>()).cast::<pg_sys::IndexInfo>();
+            let index = index_open(self.oid, pg_sys::RowExclusiveLock as pg_sys::LOCKMODE);
+            let info = palloc0(size_of::<pg_sys::IndexInfo>()).cast::<pg_sys::IndexInfo>();
             (*info).type_ = pg_sys::NodeTag::T_IndexInfo;
             (*info).ii_Context = pg_sys::CurrentMemoryContext;
-            pg_sys::index_insert(index, values.as_mut_ptr(), nulls.as_mut_ptr(), tid, table, unique, false, info);
-            pg_sys::pfree(info.cast());
-            pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
+            index_insert(index, values.as_mut_ptr(), nulls.as_mut_ptr(), tid, table, unique, false, info);
+            pfree(info.cast());
+            index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
         }
     }
 }

@@ -4,6 +4,7 @@
 //! held while its head is looked for, so nobody else can add to it meanwhile.
 
 use super::catalog_scan;
+use super::chain_end::{self, Entry, Leaf};
 use super::relation::Rel;
 use super::row::NotaryColumns;
 use super::{compat, snapshot};
@@ -30,39 +31,35 @@ pub struct Found {
 /// A table's chain index, which is opened by the first probe.
 pub struct ChainIndex<'a> {
     table: &'a Rel,
-    index: pg_sys::Oid,
+    oid: pg_sys::Oid,
     lock: u32,
     columns: NotaryColumns,
-    open: Option<Open>,
-}
-
-#[derive(Clone, Copy)]
-struct Open {
-    index: pg_sys::Relation,
-    slot: *mut pg_sys::TupleTableSlot,
+    index: Option<pg_sys::Relation>,
+    slot: Option<*mut pg_sys::TupleTableSlot>,
 }
 
 impl<'a> ChainIndex<'a> {
     /// For an index of the table.
-    pub fn new(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
-        Self { table, index, lock: pg_sys::AccessShareLock, columns, open: None }
+    pub fn new(table: &'a Rel, oid: pg_sys::Oid, columns: NotaryColumns) -> Self {
+        Self { table, oid, lock: pg_sys::AccessShareLock, columns, index: None, slot: None }
     }
 
     /// For an index of a table that a row is being inserted into: the executor has this lock on it already, so that taking it
     /// again only counts.
-    pub fn of_insert(table: &'a Rel, index: pg_sys::Oid, columns: NotaryColumns) -> Self {
-        Self { table, index, lock: pg_sys::RowExclusiveLock, columns, open: None }
+    pub fn of_insert(table: &'a Rel, oid: pg_sys::Oid, columns: NotaryColumns) -> Self {
+        Self { table, oid, lock: pg_sys::RowExclusiveLock, columns, index: None, slot: None }
     }
 
-    /// Opens it, unless it is.
-    fn open(&mut self) -> Open {
-        *self.open.get_or_insert_with(|| {
-            // SAFETY: an index of the table; the slot fits the table. Both belong to the resource owner until Drop.
-            unsafe {
-                let index = pg_sys::index_open(self.index, self.lock as pg_sys::LOCKMODE);
-                Open { index, slot: pg_sys::table_slot_create(self.table.raw(), core::ptr::null_mut()) }
-            }
-        })
+    /// The index, opened unless it is.
+    fn index(&mut self) -> pg_sys::Relation {
+        // SAFETY: an index of the table; it belongs to the resource owner until Drop.
+        *self.index.get_or_insert_with(|| unsafe { pg_sys::index_open(self.oid, self.lock as pg_sys::LOCKMODE) })
+    }
+
+    /// A slot for the table's rows.
+    fn slot(&mut self) -> *mut pg_sys::TupleTableSlot {
+        // SAFETY: it fits the table, and belongs to the resource owner until Drop.
+        *self.slot.get_or_insert_with(|| unsafe { pg_sys::table_slot_create(self.table.raw(), core::ptr::null_mut()) })
     }
 
     /// The table.
@@ -92,6 +89,14 @@ impl<'a> ChainIndex<'a> {
             Some(found) if !more => Only::Entry(found),
             _ => Only::NoneOrMore,
         }
+    }
+
+    /// Is this entry, with this hash, the last one of its chain? Then on which leaf: a look at some pages, or at one where it is
+    /// `near`, instead of a scan. None: perhaps not.
+    pub fn ends_with(&mut self, chain: i32, seq: i64, hash: &Digest, near: Option<Leaf>) -> Option<Leaf> {
+        let entry = Entry { chain, seq, hash, column: self.columns.hash };
+        let index = self.index();
+        chain_end::leaf_of(self.table, index, &entry, near)
     }
 
     /// The highest visible entry of a chain, giving up after `limit` entries that turned out not to be visible.
@@ -140,7 +145,7 @@ impl<'a> ChainIndex<'a> {
         limit: Option<u32>,
         mut is_enough: impl FnMut(Found) -> bool,
     ) -> bool {
-        let Open { index, slot } = self.open();
+        let (index, slot) = (self.index(), self.slot());
         // SAFETY: table and index are open, SnapshotSelf is static, the slot is the table's; the scan ends in this
         // function, so that its pin on the index leaf is gone before the row is inserted.
         unsafe {
@@ -224,12 +229,13 @@ impl Last {
 
 impl Drop for ChainIndex<'_> {
     fn drop(&mut self) {
-        if let (Some(Open { index, slot }), false) = (self.open, std::thread::panicking()) {
-            // SAFETY: opened in open(); the lock stays to the end of the transaction.
-            unsafe {
-                pg_sys::ExecDropSingleTupleTableSlot(slot);
-                pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
-            }
+        if std::thread::panicking() {
+            return;
+        }
+        // SAFETY: opened in index() and slot(); the lock stays to the end of the transaction.
+        unsafe {
+            self.slot.inspect(|slot| pg_sys::ExecDropSingleTupleTableSlot(*slot));
+            self.index.inspect(|index| pg_sys::index_close(*index, pg_sys::NoLock as pg_sys::LOCKMODE));
         }
     }
 }
@@ -239,18 +245,30 @@ impl Drop for ChainIndex<'_> {
 /// # Safety
 /// `value` is a non-null bytea.
 pub unsafe fn digest(value: pg_sys::Datum) -> Option<Digest> {
-    /// The header of 32 bytes as they lie in nearly every row: one byte, the length with itself above a bit that is set.
-    const SHORT: u8 = 33 << 1 | 1;
     // SAFETY: a varlena by the caller's promise; a copy is made only if it was toasted, which 32 bytes never are unless
     // somebody put something else there.
     unsafe {
-        let start = value.cast_mut_ptr::<u8>();
-        if *start == SHORT {
-            return Some(Digest::new(*start.add(1).cast::<[u8; 32]>()));
+        let short = short_digest(value);
+        if short.is_some() {
+            return short;
         }
         let packed = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
         let bytes = std::slice::from_raw_parts(pgrx::vardata_any(packed).cast::<u8>(), pgrx::varsize_any_exhdr(packed));
         Digest::from_slice(bytes)
+    }
+}
+
+/// The 32 bytes of a bytea Datum as they lie in nearly every row, with a header of one byte; None for any other. Cannot raise.
+///
+/// # Safety
+/// `value` is a non-null bytea.
+pub unsafe fn short_digest(value: pg_sys::Datum) -> Option<Digest> {
+    /// The length with itself, above a bit that is set.
+    const SHORT: u8 = 33 << 1 | 1;
+    // SAFETY: a varlena by the caller's promise, as long as its header says.
+    unsafe {
+        let start = value.cast_mut_ptr::<u8>();
+        (*start == SHORT).then(|| Digest::new(*start.add(1).cast::<[u8; 32]>()))
     }
 }
 

@@ -29,14 +29,14 @@ pub const CHUNK_KEYS: [usize; 2] = [4, 8];
 /// More entries than a page can hold, even as lists of rows.
 const PATIENCE: u64 = 2048;
 /// BTPageOpaqueData of access/nbtree.h at the end of each page: left and right sibling, level, flags.
-const OPAQUE: usize = 16;
-const LEAF: u16 = 1;
-const DELETED: u16 = 1 << 2;
-const HALF_DEAD: u16 = 1 << 4;
+pub(super) const OPAQUE: usize = 16;
+pub(super) const LEAF: u16 = 1;
+pub(super) const DELETED: u16 = 1 << 2;
+pub(super) const HALF_DEAD: u16 = 1 << 4;
 /// In an index tuple's t_info: its size, and that t_tid says something else than where a row is.
 const SIZE: u16 = 0x1fff;
 const HAS_NULLS: u16 = 0x8000;
-const ALTERNATIVE: u16 = 0x2000;
+pub(super) const ALTERNATIVE: u16 = 0x2000;
 /// In t_tid's offset then: a list of rows follows; otherwise, how many columns a separating key has kept.
 const POSTING: u16 = 0x2000;
 const COUNT: u16 = 0x0fff;
@@ -71,11 +71,11 @@ pub fn check_some_pages(index: &Rel, keys: [usize; 2], pages: Range<u32>) -> Res
     Ok(())
 }
 
-fn half(bytes: &[u8], at: usize) -> Option<u16> {
+pub(super) fn half(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|b| u16::from_ne_bytes(*b))
 }
 
-fn word(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|b| u32::from_ne_bytes(*b))
 }
 
@@ -201,7 +201,7 @@ pub fn check_order_of(index: &Rel, pages: Range<u32>, mut probe: impl FnMut(&Ind
 
 /// A key column of an index tuple, as it sorts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum KeyPart {
+pub(super) enum KeyPart {
     /// Left out of a separating key: below every value.
     Absent,
     Value(i64),
@@ -250,7 +250,7 @@ fn ordered(page: &[u8]) -> Option<[Option<IndexEntry>; 2]> {
 }
 
 /// (chain, seq) of a tuple, which check_tuple looked at.
-fn key_of(tuple: &[u8]) -> Option<[KeyPart; 2]> {
+pub(super) fn key_of(tuple: &[u8]) -> Option<[KeyPart; 2]> {
     let (offset, info) = (half(tuple, 4)?, half(tuple, 6)?);
     let kept = if info & ALTERNATIVE != 0 && offset & POSTING == 0 { offset & COUNT } else { 2 };
     let int4 = |at| Some(KeyPart::Value(i64::from(word(tuple, at)?.cast_signed())));
@@ -272,7 +272,7 @@ fn key_of(tuple: &[u8]) -> Option<[KeyPart; 2]> {
 }
 
 /// The row that a leaf's tuple points at, the first one of a list.
-fn first_row(tuple: &[u8]) -> Option<Tid> {
+pub(super) fn first_row(tuple: &[u8]) -> Option<Tid> {
     let (offset, info) = (half(tuple, 4)?, half(tuple, 6)?);
     let at = if info & ALTERNATIVE != 0 && offset & POSTING != 0 {
         (usize::from(half(tuple, 0)?) << 16) | usize::from(half(tuple, 2)?)

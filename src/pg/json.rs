@@ -1,6 +1,7 @@
 //! From a value of any type to JSON, as `to_jsonb` has it: numbers and booleans as such, json embedded, arrays and rows as
 //! arrays and objects, the rest as strings. Times are in UTC and RFC 3339; no setting of the session changes anything.
 
+use super::jsonb_build::{self, Member};
 use super::relation;
 use super::types::{self, Writer};
 use crate::error::Error;
@@ -164,9 +165,18 @@ fn end_of_string(mut rest: &str) -> Option<&str> {
     }
 }
 
-/// JSON text as a jsonb Datum.
-pub fn to_datum(json: Vec<u8>) -> Option<pg_sys::Datum> {
-    let text = std::ffi::CString::new(json).ok()?;
+/// An object as a jsonb Datum, given its JSON text, and its members' keys and values in it.
+pub fn to_datum<'a>(text: &'a [u8], members: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Option<pg_sys::Datum> {
+    let mut members: Vec<Member<'a>> = members.map(|(key, json)| Member { key, json }).collect();
+    if let Some(object) = jsonb_build::object(&mut members) {
+        // SAFETY: as many bytes as said, of which each is written.
+        return Some(unsafe {
+            let copy = pg_sys::palloc(object.len()).cast::<u8>();
+            core::ptr::copy_nonoverlapping(object.as_ptr(), copy, object.len());
+            copy.into()
+        });
+    }
+    let text = std::ffi::CString::new(text).ok()?;
     // SAFETY: a C string; what is no JSON is raised as an error.
     unsafe { pgrx::direct_function_call_as_datum(pg_sys::jsonb_in, &[Some(text.as_ptr().into())]) }
 }

@@ -15,8 +15,8 @@ pub const HAS_OFFSET: u32 = 0x8000_0000;
 pub const ENTRY_TYPE: u32 = 0x7000_0000;
 pub const STRING: u32 = 0x0000_0000;
 pub const NUMERIC: u32 = 0x1000_0000;
-const FALSE: u32 = 0x2000_0000;
-const TRUE: u32 = 0x3000_0000;
+pub const FALSE: u32 = 0x2000_0000;
+pub const TRUE: u32 = 0x3000_0000;
 pub const NULL: u32 = 0x4000_0000;
 pub const CONTAINER: u32 = 0x5000_0000;
 

@@ -14,6 +14,7 @@
 pub mod access_hook;
 pub mod catalog;
 pub mod catalog_scan;
+pub mod chain_end;
 pub mod chain_rows;
 pub mod change;
 pub mod client;
@@ -31,6 +32,7 @@ pub mod inval;
 pub mod inval_map;
 pub mod json;
 pub mod jsonb;
+pub mod jsonb_build;
 pub mod lock;
 pub mod names;
 pub mod numeric;

@@ -2,6 +2,7 @@
 
 use super::relation::Rel;
 use super::row::NotaryColumns;
+use super::text;
 use super::tuple::{Layout, Stamp};
 use pgrx::pg_sys;
 
@@ -58,13 +59,21 @@ impl Values {
         unsafe { pgrx::FromDatum::from_datum(self.values[index], self.nulls[index]) }
     }
 
-    /// The tuple of these values, in the current memory context.
-    ///
-    /// # Safety
-    /// The values are of the descriptor's types.
-    pub unsafe fn form(&mut self, desc: pg_sys::TupleDesc) -> pg_sys::HeapTuple {
-        // SAFETY: the caller's promise; there are as many as the descriptor has attributes.
-        unsafe { pg_sys::heap_form_tuple(desc, self.values.as_mut_ptr(), self.nulls.as_mut_ptr()) }
+    /// Is the text column's value this one? None for NULL.
+    pub fn is_text(&self, index: usize, wanted: &str) -> Option<bool> {
+        if self.nulls[index] {
+            return None;
+        }
+        // SAFETY: the caller looked up that the column is text; the bytes are looked at while the row is there.
+        match unsafe { text::bytes(self.values[index]) } {
+            Some(bytes) => Some(bytes == wanted.as_bytes()),
+            None => self.text(index).map(|text| text == wanted),
+        }
+    }
+
+    /// The values and which of them are NULL, for PostgreSQL.
+    pub fn raw(&mut self) -> (*mut pg_sys::Datum, *mut bool) {
+        (self.values.as_mut_ptr(), self.nulls.as_mut_ptr())
     }
 }
 
@@ -177,7 +186,8 @@ impl Insert {
         // SAFETY: values and nulls have the descriptor's width and hold values of its types.
         let tuple = unsafe {
             let old = (*self.data).tg_trigtuple;
-            let new = self.row.form((*(*self.data).tg_relation).rd_att);
+            let (values, nulls) = self.row.raw();
+            let new = pg_sys::heap_form_tuple((*(*self.data).tg_relation).rd_att, values, nulls);
             (*new).t_tableOid = (*old).t_tableOid;
             new
         };

@@ -13,13 +13,28 @@ pub struct Words {
     /// Where each word ends in `text`.
     ends: Vec<usize>,
     /// A hash table: the number of a word, from 1; 0 for none.
-    slots: Box<[usize; SLOTS]>,
+    slots: Box<[u16; SLOTS]>,
 }
 
 impl Default for Words {
     fn default() -> Self {
         Self { text: String::new(), ends: Vec::new(), slots: Box::new([0; SLOTS]) }
     }
+}
+
+/// Where the first character is that belongs to words, or does not; the text's end where there is none. Most texts are ASCII, of
+/// which a byte tells.
+fn boundary(text: &str, is_in_word: bool) -> usize {
+    for (at, byte) in text.bytes().enumerate() {
+        if !byte.is_ascii() {
+            let rest = &text[at..]; // all before are characters of one byte
+            return at + rest.find(|c: char| c.is_alphanumeric() == is_in_word).unwrap_or(rest.len());
+        }
+        if byte.is_ascii_alphanumeric() == is_in_word {
+            return at;
+        }
+    }
+    text.len()
 }
 
 impl Words {
@@ -34,9 +49,12 @@ impl Words {
     pub fn add(&mut self, text: &str) {
         let mut rest = text;
         while self.ends.len() < MAX_WORDS {
-            let Some(start) = rest.find(char::is_alphanumeric) else { return };
+            let start = boundary(rest, true);
+            if start == rest.len() {
+                return;
+            }
             let word = &rest[start..];
-            let (word, after) = word.split_at(word.find(|c: char| !c.is_alphanumeric()).unwrap_or(word.len()));
+            let (word, after) = word.split_at(boundary(word, false));
             rest = after;
             self.put(word);
         }
@@ -75,14 +93,15 @@ impl Words {
             .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let mut slot = usize::try_from((hash ^ (hash >> 32)) % SLOTS as u64).unwrap_or(0);
         while let Some(known) = self.slots[slot].checked_sub(1) {
-            if self.get(known) == new {
+            if self.get(known.into()) == new {
                 self.text.truncate(start);
                 return;
             }
             slot = (slot + 1) % SLOTS;
         }
         self.ends.push(self.text.len());
-        self.slots[slot] = self.ends.len();
+        // At most MAX_WORDS.
+        self.slots[slot] = u16::try_from(self.ends.len()).unwrap_or(0);
     }
 
     fn get(&self, number: usize) -> &str {
@@ -91,7 +110,7 @@ impl Words {
     }
 
     /// The words.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &str> + Clone {
         (0..self.ends.len()).map(|number| self.get(number))
     }
 }

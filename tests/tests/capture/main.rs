@@ -5,6 +5,7 @@ mod ddl;
 mod guard;
 mod history;
 mod journal;
+mod lean;
 mod limits;
 mod partitions;
 mod pgbench;

@@ -5,6 +5,7 @@ mod context;
 mod create;
 mod facts;
 mod guard;
+mod indexes;
 mod json;
 mod limits;
 mod random;

@@ -1,6 +1,7 @@
 //! Search, reports, samples and event types against a real server: what they answer is what plain SQL answers, to each
 //! role about what it may see.
 
+mod lean;
 mod plans;
 mod real;
 mod records;

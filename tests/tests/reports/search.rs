@@ -80,7 +80,8 @@ impl Search {
     }
 }
 
-fn random_search(rng: &mut StdRng) -> Search {
+/// One with arguments at random.
+pub fn random_search(rng: &mut StdRng) -> Search {
     let mut search = Search::default();
     let patterns = ["auth.*", "customer.*", "customer.pii.*", "pii.*", "*", "nothing.*", "authz.login.*"];
     for name in [

@@ -5,6 +5,7 @@
 mod counts;
 mod nesting;
 mod protection;
+mod remembered;
 mod savepoints;
 
 use notary_tests::{Database, SqlError, fresh_db};

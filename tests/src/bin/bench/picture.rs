@@ -160,6 +160,8 @@ fn label(report: &Report, target: &Target) -> String {
     let work = work
         .replace("single-row INSERT, autocommit, ", "INSERT, ")
         .replace(&report.sizes.put_into(", scale {scale}, 8 clients, all four tables tracked"), ", tracked")
+        .replace("indexed by time and resource", "two indexes")
+        .replace("all indexes of notary.search", "all indexes")
         .replace("right after ", "after ")
         .replace("of transactions ", "")
         .replace("into a table that is no log, 1 client, with the extension", "into other tables, with the extension");
@@ -239,7 +241,7 @@ mod tests {
     #[test]
     fn what_is_slower_than_others_goes_to_the_left() {
         let mut report = Report::new(FULL);
-        report.set_once("capture trigger", 0.5);
+        report.set_once("lean trigger", 0.5);
         let (svg, width) = (svg(&report), LENGTH / 8.0);
         let bar = format!("<rect class=\"short\" x=\"{:.1}\"", LEFT + width);
         assert!(svg.lines().any(|l| l.starts_with(&bar) && l.contains(&format!("width=\"{width:.1}\""))), "{svg}");
