@@ -22,6 +22,7 @@
 //! | [`latest`] | the newest checkpoints that somebody has believed |
 //! | [`stretch`] | entries of a chain from one to another |
 //! | [`tile`] | the tree and its leaves as static files |
+//! | [`wire`] | values on their way to another process |
 //!
 //! Invariants of the whole crate: no I/O, no clock, no unsafe code, no panic on any input, and no
 //! knowledge of PostgreSQL beyond the bytes that `format.md` lists. The extension and the
@@ -55,6 +56,7 @@ pub mod stretch;
 mod text;
 pub mod tile;
 pub mod time;
+pub mod wire;
 
 pub use checkpoint::Checkpoint;
 pub use digest::Digest;

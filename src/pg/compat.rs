@@ -183,6 +183,81 @@ pub unsafe fn index_beginscan(
     }
 }
 
+/// How many bytes leader and workers share for one scan of a whole index.
+///
+/// # Safety
+/// The index is open, the snapshot live.
+pub unsafe fn parallel_scan_size(index: pg_sys::Relation, snapshot: pg_sys::Snapshot) -> usize {
+    #[cfg(any(feature = "pg15", feature = "pg16"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::index_parallelscan_estimate(index, snapshot)
+    }
+    #[cfg(feature = "pg17")]
+    // SAFETY: the caller's promise; no keys.
+    unsafe {
+        pg_sys::index_parallelscan_estimate(index, 0, 0, snapshot)
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise; no keys, no instrumentation.
+    unsafe {
+        pg_sys::index_parallelscan_estimate(index, 0, 0, snapshot, false, true, 0)
+    }
+}
+
+/// Lays such a scan out.
+///
+/// # Safety
+/// Both relations are open, the snapshot live, and there is as much memory as `parallel_scan_size` said.
+pub unsafe fn parallel_scan_begin(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    snapshot: pg_sys::Snapshot,
+    target: pg_sys::ParallelIndexScanDesc,
+) {
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::index_parallelscan_initialize(heap, index, snapshot, target);
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise; no instrumentation, so nothing is written where that would be.
+    unsafe {
+        let mut none = core::ptr::null_mut();
+        pg_sys::index_parallelscan_initialize(heap, index, snapshot, false, true, 0, &raw mut none, target);
+    }
+}
+
+/// Takes part in such a scan.
+///
+/// # Safety
+/// Both relations are open, `shared` was laid out for them and outlives the scan.
+pub unsafe fn index_beginscan_parallel(
+    heap: pg_sys::Relation,
+    index: pg_sys::Relation,
+    shared: pg_sys::ParallelIndexScanDesc,
+) -> pg_sys::IndexScanDesc {
+    #[cfg(any(feature = "pg15", feature = "pg16", feature = "pg17"))]
+    // SAFETY: the caller's promise.
+    unsafe {
+        pg_sys::index_beginscan_parallel(heap, index, 0, 0, shared)
+    }
+    #[cfg(feature = "pg18")]
+    // SAFETY: the caller's promise; no instrumentation.
+    unsafe {
+        pg_sys::index_beginscan_parallel(heap, index, core::ptr::null_mut(), 0, 0, shared)
+    }
+}
+
+/// RelationGetParallelWorkers: what ALTER TABLE … SET (parallel_workers) said, if it did.
+pub fn parallel_workers(table: &super::relation::Rel) -> Option<u32> {
+    // SAFETY: the options of an open table, if it has any, are these.
+    unsafe {
+        let options = (*table.raw()).rd_options.cast::<pg_sys::StdRdOptions>();
+        if options.is_null() { None } else { u32::try_from((*options).parallel_workers).ok() }
+    }
+}
+
 /// Does the current user own the relation (directly, by membership, or as a superuser)?
 pub fn owns_relation(relid: pg_sys::Oid) -> bool {
     #[cfg(feature = "pg15")]

@@ -2,9 +2,13 @@
 
 use super::heap::{self, Tid};
 use super::page::{self, BLOCK_SIZE};
+use super::parallel::Shared;
 use super::relation::Rel;
+use super::snapshot::Fresh;
 use super::{compat, snapshot};
 use pgrx::pg_sys;
+use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// An entry of the index over (notary_chain, notary_seq).
 #[derive(Clone, Copy)]
@@ -47,11 +51,16 @@ const COUNT: u16 = 0x0fff;
 /// `keys`: where the index's two columns end in a tuple, counted from the end of its header.
 pub fn check_pages(index: pg_sys::Oid, keys: [usize; 2]) -> Result<(), String> {
     let index = Rel::open(index, pg_sys::AccessShareLock);
+    check_some_pages(&index, keys, 0..index.blocks())
+}
+
+/// The same of some pages of the index, below its length.
+pub fn check_some_pages(index: &Rel, keys: [usize; 2], pages: Range<u32>) -> Result<(), String> {
     let mut copy = vec![0; BLOCK_SIZE];
-    for block in 0..index.blocks() {
+    for block in pages {
         // SAFETY: the block is below the relation's length; the page is copied under its lock, and released.
         unsafe {
-            let (buffer, page) = page::pin(&index, block, core::ptr::null_mut());
+            let (buffer, page) = page::pin(index, block, core::ptr::null_mut());
             copy.copy_from_slice(page);
             pg_sys::UnlockReleaseBuffer(buffer);
         }
@@ -161,22 +170,31 @@ fn check_tuple(tuple: &[u8], keys: [usize; 2]) -> Option<usize> {
 ///
 /// Other sessions' writing does no harm: each page is looked at by itself, and whether a search must find an entry is for
 /// `probe` to say.
-pub fn check_order(index: pg_sys::Oid, mut probe: impl FnMut(&IndexEntry)) -> Result<(), String> {
-    let index = Rel::open(index, pg_sys::AccessShareLock);
+///
+/// From page `from` to the index's end, wherever that is by then.
+pub fn check_order(index: &Rel, from: u32, mut probe: impl FnMut(&IndexEntry)) -> Result<(), String> {
+    let mut next = from;
+    while next < index.blocks() {
+        check_order_of(index, next..next + 1, &mut probe)?;
+        next += 1;
+    }
+    Ok(())
+}
+
+/// The same of some pages of the index, below its length.
+pub fn check_order_of(index: &Rel, pages: Range<u32>, mut probe: impl FnMut(&IndexEntry)) -> Result<(), String> {
     let mut copy = vec![0; BLOCK_SIZE];
     // The first page is no part of the tree.
-    let mut block = 1;
-    while block < index.blocks() {
+    for block in pages.filter(|block| *block > 0) {
         // SAFETY: as in check_pages.
         unsafe {
-            let (buffer, page) = page::pin(&index, block, core::ptr::null_mut());
+            let (buffer, page) = page::pin(index, block, core::ptr::null_mut());
             copy.copy_from_slice(page);
             pg_sys::UnlockReleaseBuffer(buffer);
         }
         let ends = ordered(&copy).ok_or_else(|| format!("page {block} is out of order"))?;
         ends.iter().flatten().for_each(&mut probe);
         pgrx::check_for_interrupts!();
-        block += 1;
     }
     Ok(())
 }
@@ -268,17 +286,55 @@ pub(super) fn first_row(tuple: &[u8]) -> Option<Tid> {
 /// How many entries are handed out at once.
 const BATCH: usize = 1024;
 
+/// What several processes share that walk one index together, each entry being handed to one of them.
+#[derive(Clone, Copy)]
+pub struct Together<'s> {
+    shared: Shared<'s>,
+    /// How many entries all of them got.
+    count: &'s AtomicU64,
+}
+
+impl<'s> Together<'s> {
+    /// How much of `Plan::area` it takes.
+    pub fn size(index: &Rel, snapshot: &Fresh) -> usize {
+        // SAFETY: an open index and a live snapshot.
+        unsafe { compat::parallel_scan_size(index.raw(), snapshot.raw()) }
+    }
+
+    /// In the leader, before there are workers.
+    pub fn lay_out(shared: &Shared<'_>, table: &Rel, index: &Rel, snapshot: &Fresh) {
+        // SAFETY: the area is as large as `size` said, and aligned.
+        unsafe { compat::parallel_scan_begin(table.raw(), index.raw(), snapshot.raw(), shared.area.cast()) };
+    }
+
+    /// In each process, once it is laid out.
+    pub fn of(shared: Shared<'s>, count: &'s AtomicU64) -> Self {
+        Self { shared, count }
+    }
+}
+
 /// Calls `each` with every entry that is not marked dead, some at a time. Raises what reading raises. SnapshotSelf, so that
 /// no predicate lock is taken; whether an entry's row is visible is for the caller to find out.
-pub fn each_batch(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(&mut Vec<IndexEntry>)) {
+pub fn each_batch(
+    table: &Rel,
+    index: pg_sys::Oid,
+    together: Option<Together<'_>>,
+    mut each: impl FnMut(&mut Vec<IndexEntry>),
+) {
     let none = IndexEntry { chain: None, seq: None, root: Tid { block: 0, offset: 0 } };
     let mut batch = Vec::new();
-    let mut count = 0_u64;
+    let alone = AtomicU64::new(0);
+    let count = together.map_or(&alone, |together| together.count);
     // SAFETY: table and index are open for the whole scan, whose index has the two key columns that index::chain_index
-    // checked.
+    // checked. A scan with others brings a snapshot of its own along, which has to be MVCC to be passed on: a walk that does
+    // not look at the table uses it for predicate locks alone, so the other one stands in for it until it is let go.
     unsafe {
         let index = pg_sys::index_open(index, pg_sys::AccessShareLock as pg_sys::LOCKMODE);
-        let scan = compat::index_beginscan(table.raw(), index, snapshot::own_and_committed(), 0);
+        let scan = match together {
+            None => compat::index_beginscan(table.raw(), index, snapshot::own_and_committed(), 0),
+            Some(together) => compat::index_beginscan_parallel(table.raw(), index, together.shared.area.cast()),
+        };
+        let passed_on = std::mem::replace(&mut (*scan).xs_snapshot, snapshot::own_and_committed());
         (*scan).xs_want_itup = true;
         pg_sys::index_rescan(scan, core::ptr::null_mut(), 0, core::ptr::null_mut(), 0);
         loop {
@@ -290,13 +346,14 @@ pub fn each_batch(table: &Rel, index: pg_sys::Oid, mut each: impl FnMut(&mut Vec
             if filled < BATCH {
                 break;
             }
-            count += BATCH as u64;
-            if count / PATIENCE > u64::from(blocks(index)) {
+            let so_far = count.fetch_add(BATCH as u64, Ordering::Relaxed) + BATCH as u64;
+            if so_far / PATIENCE > u64::from(blocks(index)) {
                 let why = "the index has more entries than room: its pages lead in a circle";
                 pgrx::ereport!(ERROR, pgrx::PgSqlErrorCode::ERRCODE_INDEX_CORRUPTED, why);
             }
             pgrx::check_for_interrupts!();
         }
+        (*scan).xs_snapshot = passed_on;
         pg_sys::index_endscan(scan);
         pg_sys::index_close(index, pg_sys::NoLock as pg_sys::LOCKMODE);
     }

@@ -37,6 +37,7 @@ pub mod lock;
 pub mod names;
 pub mod numeric;
 pub mod page;
+pub mod parallel;
 pub mod parse_tree;
 pub mod planner;
 pub mod procedure;

@@ -15,6 +15,12 @@ impl Fresh {
         Self(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetLatestSnapshot()) })
     }
 
+    /// In a parallel worker: the one that its leader took, which is active here.
+    pub fn of_leader() -> Self {
+        // SAFETY: a worker begins with its leader's active snapshot as its own; registered as above.
+        Self(unsafe { pg_sys::RegisterSnapshot(pg_sys::GetActiveSnapshot()) })
+    }
+
     /// The raw snapshot, valid while `self` lives.
     pub fn raw(&self) -> pg_sys::Snapshot {
         self.0

@@ -2,6 +2,7 @@
 //! chain shows as long as it reaches into them, though nothing after it commits to what is gone.
 
 use notary_core::chain::{Entry, Segments};
+use notary_core::wire::Wire;
 use notary_core::{Finding, Problem};
 
 /// How far each segment's first chain reaches.
@@ -36,6 +37,18 @@ impl Adopted {
         for reach in self.0.iter_mut().filter(|reach| i64::from(reach.chain) == chain) {
             reach.last = reach.last.max(seq);
         }
+    }
+
+    /// What it has seen, for `merge_bytes` in another process.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        self.0.iter().map(|reach| reach.last).collect::<Vec<_>>().put(out);
+    }
+
+    /// Takes in what `put` of another one of the same table wrote.
+    pub fn merge_bytes(&mut self, from: &mut &[u8]) -> Option<()> {
+        let lasts = Vec::take(from).filter(|lasts| lasts.len() == self.0.len())?;
+        self.0.iter_mut().zip(lasts).for_each(|(reach, last)| reach.last = reach.last.max(last));
+        Some(())
     }
 
     /// What was cut.

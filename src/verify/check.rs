@@ -1,11 +1,10 @@
 //! One log, checked whole: guard, headers, columns, rows, index.
 
-use super::adopted::Adopted;
-use super::closed::Closed;
-use super::index::{self, Key, Sum};
+use super::index::{self, Key};
 use super::known::{self, Changes, Expected, Known, Protection};
+use super::parallel::Workers;
 use super::places::Places;
-use super::rows::{At, Subject};
+use super::rows::Subject;
 use super::sealed::{self, Besides, Sealed};
 use super::{guard_state, headers, logs, tracking};
 use crate::error::Error;
@@ -23,7 +22,6 @@ use notary_core::seal::Seal;
 use notary_core::{Finding, Notice, Problem, Remark};
 use pgrx::pg_sys;
 use serde_json::json;
-use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
@@ -64,6 +62,8 @@ pub struct Scope {
     pub since: Option<i64>,
     /// A note that was kept elsewhere.
     pub note: Option<Seal>,
+    /// At most so many processes help; None: as many as a table is worth.
+    pub workers: Option<u32>,
 }
 
 /// Checks a log, named by its (root) table, and says everything it finds to `say`.
@@ -78,6 +78,7 @@ pub fn check(root: &Rel, functions: &Functions, scope: &Scope, say: &mut dyn FnM
     let mut check = Check {
         functions,
         since: scope.since,
+        workers: scope.workers,
         places: Places::default(),
         index_is_damaged: false,
         changes: None,
@@ -156,6 +157,7 @@ fn tables(root: &Rel) -> Vec<pg_sys::Oid> {
 struct Check<'a> {
     functions: &'a Functions,
     since: Option<i64>,
+    workers: Option<u32>,
     places: Places,
     index_is_damaged: bool,
     changes: Option<Changes>,
@@ -528,42 +530,29 @@ impl Check<'_> {
             Err(other) => return Err(other),
         };
         let snapshot = Fresh::take();
-        let mut subject = Subject::new(rel, at, writer, &segments, &snapshot, self.since);
+        let mut subject = Subject::new(rel, at, writer, &segments, &snapshot, self.since, rel.blocks());
         let key = Key::new()?;
-        let mut sum = Sum::default();
+        let ended = std::mem::take(&mut self.ended);
+        let workers = Workers::of(rel, self.workers, &ended.chains, &key);
         let mut folded = 0_u64;
         let (table, of_chain) = (rel.oid(), |f: &Finding| segment_of(&segments, f));
-        let adopted = RefCell::new(Adopted::of(&segments));
-        let ended = std::mem::take(&mut self.ended);
-        let closed = RefCell::new(Closed::of(&segments, &ended.chains));
-        let outcome = subject.check(
-            &mut |entry| {
-                sum.add(&key, entry.chain, entry.seq, At(entry.at).root());
-                adopted.borrow_mut().see(entry);
-                closed.borrow_mut().see(entry);
-            },
-            &mut |finding| {
-                adopted.borrow_mut().reported(&finding);
-                closed.borrow_mut().reported(&finding);
-                // A column that reads differently makes every row differ: that is one thing, not a million.
-                if columns_changed && finding.problem == Problem::ValueChanged {
-                    folded += 1;
-                } else {
-                    self.finding(table, of_chain(&finding), finding);
-                }
-            },
-        )?;
-        for finding in adopted.into_inner().missing().chain(closed.into_inner().inserted()) {
-            self.finding(table, of_chain(&finding), finding);
-        }
-        self.ended = ended;
+        let outcome = subject.check(&workers, &mut |finding| {
+            // A column that reads differently makes every row differ: that is one thing, not a million.
+            if columns_changed && finding.problem == Problem::ValueChanged {
+                folded += 1;
+            } else {
+                self.finding(table, of_chain(&finding), finding);
+            }
+        })?;
         if folded > 0 {
             let detail = format!("{folded} entries do not match, as is to be expected after the change of columns");
             self.finding(table, None, Finding::general(Problem::ColumnChanged, detail));
         }
         if let Some(oid) = chain_index::chain_index(rel, &at) {
-            index::check(&mut subject, oid, &key, sum, &mut |finding| self.finding(table, None, finding));
+            let mut report = |finding| self.finding(table, None, finding);
+            index::check(&mut subject, oid, &workers, &key, outcome.sum, &mut report);
         }
+        self.ended = ended;
         for remark in outcome.remarks {
             self.remark(table, remark);
         }

@@ -5,11 +5,15 @@
 //! through for what the other lacks. Where they are equal, searches must find what the index has: an index whose pages lead
 //! elsewhere keeps queries from seeing rows.
 
+use super::parallel::{self, Workers};
 use super::rows::{At, Subject};
 use crate::error::Error;
 use crate::pg::heap::{Layout, Reader, Tid};
-use crate::pg::index_scan::{self, IndexEntry};
+use crate::pg::index_scan::{self, IndexEntry, Together};
+use crate::pg::relation::Rel;
+use crate::pg::snapshot::Fresh;
 use crate::pg::{context, rewrite, subxact};
+use notary_core::wire::Wire;
 use notary_core::{Finding, Problem};
 use pgrx::pg_sys;
 use siphasher::sip128::SipHasher13;
@@ -17,13 +21,22 @@ use std::collections::HashSet;
 use std::panic::AssertUnwindSafe;
 
 /// A secret key for sums.
-pub struct Key(SipHasher13);
+pub struct Key([u8; 16], SipHasher13);
 
 impl Key {
     /// A fresh one.
     pub fn new() -> Result<Self, Error> {
-        let key = context::random_bytes("A check compares sums under a key of its own.")?;
-        Ok(Self(SipHasher13::new_with_key(&key)))
+        context::random_bytes("A check compares sums under a key of its own.").map(Self::of)
+    }
+
+    /// The one that another process made.
+    pub fn of(bytes: [u8; 16]) -> Self {
+        Self(bytes, SipHasher13::new_with_key(&bytes))
+    }
+
+    /// For another process.
+    pub fn bytes(&self) -> [u8; 16] {
+        self.0
     }
 
     fn term(&self, chain: Option<i32>, seq: Option<i64>, root: Tid) -> u128 {
@@ -33,7 +46,7 @@ impl Key {
         bytes[..8].copy_from_slice(&(root.pack() | there << 48).to_ne_bytes());
         bytes[8..16].copy_from_slice(&seq.unwrap_or(0).to_ne_bytes());
         bytes[16..].copy_from_slice(&chain.unwrap_or(0).to_ne_bytes());
-        self.0.hash(&bytes).as_u128()
+        self.1.hash(&bytes).as_u128()
     }
 }
 
@@ -41,10 +54,25 @@ impl Key {
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Sum(u128);
 
+impl Wire for Sum {
+    fn put(&self, out: &mut Vec<u8>) {
+        self.0.put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        Wire::take(from).map(Self)
+    }
+}
+
 impl Sum {
     /// Adds a row.
     pub fn add(&mut self, key: &Key, chain: Option<i32>, seq: Option<i64>, root: Tid) {
         self.0 = self.0.wrapping_add(key.term(chain, seq, root));
+    }
+
+    /// Adds what another process added up.
+    pub fn merge(&mut self, other: Self) {
+        self.0 = self.0.wrapping_add(other.0);
     }
 }
 
@@ -52,7 +80,17 @@ impl Sum {
 const LISTED: u64 = 100;
 
 /// Compares the index with the sum over the table's rows.
-pub fn check(subject: &mut Subject<'_>, index: pg_sys::Oid, key: &Key, heap: Sum, report: &mut dyn FnMut(Finding)) {
+pub fn check(
+    subject: &mut Subject<'_>,
+    index: pg_sys::Oid,
+    workers: &Workers<'_>,
+    key: &Key,
+    heap: Sum,
+    report: &mut dyn FnMut(Finding),
+) {
+    if parallel::confirms(subject, index, heap, workers) {
+        return;
+    }
     let whole = subxact::attempt(AssertUnwindSafe(|| {
         index_scan::check_pages(index, index_scan::CHAIN_KEYS)?;
         // Equal sums mean that each entry is that of a row: then those for settled pages lead there. Only where the sums
@@ -73,27 +111,61 @@ pub fn check(subject: &mut Subject<'_>, index: pg_sys::Oid, key: &Key, heap: Sum
 /// The sum over the entries that lead to visible rows; `trusting`: those for settled pages are taken to do so.
 fn sum_of(subject: &Subject<'_>, index: pg_sys::Oid, key: &Key, trusting: bool) -> Sum {
     let mut sum = Sum::default();
-    let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
-    index_scan::each_batch(subject.rel, index, |entries| {
-        entries.retain(|entry| {
-            let is_trusted = trusting && subject.is_settled(entry.root);
-            if is_trusted {
-                sum.add(key, entry.chain, entry.seq, entry.root);
-            }
-            !is_trusted && !subject.is_unread(entry.root)
-        });
-        // Where chains were written at the same time, the entries of a page need not follow one another.
-        entries.sort_unstable_by_key(|entry| entry.root.pack());
-        reader.each_leading_to_visible(
-            entries,
-            |entry| entry.root,
-            subject.blocks(),
-            |entry| {
-                sum.add(key, entry.chain, entry.seq, entry.root);
-            },
-        );
+    let (is_settled, is_unread) = (|root| trusting && subject.is_settled(root), |root| subject.is_unread(root));
+    Table::of(subject).each_entry(index, None, is_settled, is_unread, |entry| {
+        sum.add(key, entry.chain, entry.seq, entry.root);
     });
     sum
+}
+
+/// The table, as an index leads to its rows.
+pub struct Table<'a> {
+    pub rel: &'a Rel,
+    pub layout: &'a Layout,
+    pub snapshot: &'a Fresh,
+    pub blocks: u32,
+}
+
+impl<'a> Table<'a> {
+    fn of(subject: &'a Subject<'_>) -> Self {
+        let (rel, layout, snapshot) = (subject.rel, subject.layout(), subject.snapshot);
+        Self { rel, layout, snapshot, blocks: subject.blocks() }
+    }
+
+    pub fn reader(&self) -> Reader<'a> {
+        Reader::new(self.rel, self.layout, self.snapshot)
+    }
+
+    /// Calls `each` for the index's entries that are settled, and of the others, but for those that lead to what could not be
+    /// read, for those that lead to visible rows. With others each gets some of them.
+    pub fn each_entry(
+        &self,
+        index: pg_sys::Oid,
+        together: Option<Together<'_>>,
+        is_settled: impl Fn(Tid) -> bool,
+        is_unread: impl Fn(Tid) -> bool,
+        mut each: impl FnMut(&IndexEntry),
+    ) {
+        let reader = self.reader();
+        index_scan::each_batch(self.rel, index, together, |entries| {
+            entries.retain(|entry| {
+                let settled = is_settled(entry.root);
+                if settled {
+                    each(entry);
+                }
+                !settled && !is_unread(entry.root)
+            });
+            // Where chains were written at the same time, the entries of a page need not follow one another.
+            entries.sort_unstable_by_key(|entry| entry.root.pack());
+            reader.each_leading_to_visible(entries, |entry| entry.root, self.blocks, &mut each);
+        });
+    }
+
+    /// Does a search not find this entry, though the row that it leads to is visible?
+    pub fn is_lost(&self, reader: &Reader<'_>, index: pg_sys::Oid, entry: &IndexEntry) -> bool {
+        let IndexEntry { chain: Some(chain), seq: Some(seq), root } = *entry else { return false };
+        !index_scan::roots_of(self.rel, index, chain, seq).contains(&root) && reader.leads_to_visible(root, self.blocks)
+    }
 }
 
 /// Says which entries a search does not find: with each leaf's first and last entry found, and the entries in order, all
@@ -101,13 +173,14 @@ fn sum_of(subject: &Subject<'_>, index: pg_sys::Oid, key: &Key, trusting: bool) 
 /// wherever other sessions move it.
 fn searches(subject: &Subject<'_>, index: pg_sys::Oid, report: &mut dyn FnMut(Finding)) {
     let lost = subxact::attempt(AssertUnwindSafe(|| {
-        let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
+        let table = Table::of(subject);
+        let reader = table.reader();
         let mut lost = Vec::new();
-        let is_shown = |root| !subject.is_unread(root) && reader.leads_to_visible(root, subject.blocks());
-        let ordered = index_scan::check_order(index, |entry| {
+        let opened = Rel::open(index, pg_sys::AccessShareLock);
+        let ordered = index_scan::check_order(&opened, 0, |entry| {
             let IndexEntry { chain: Some(chain), seq: Some(seq), root } = *entry else { return };
-            let found = index_scan::roots_of(subject.rel, index, chain, seq).contains(&root);
-            if !found && lost.len() < 100_000 && lost.last() != Some(&(chain, seq)) && is_shown(root) {
+            let is_new = lost.len() < 100_000 && lost.last() != Some(&(chain, seq));
+            if is_new && !subject.is_unread(root) && table.is_lost(&reader, index, entry) {
                 lost.push((chain, seq));
             }
         });
@@ -158,7 +231,7 @@ fn differences(subject: &mut Subject<'_>, index: pg_sys::Oid, report: &mut dyn F
     let entries = subxact::attempt(AssertUnwindSafe(|| {
         let reader = Reader::new(subject.rel, subject.layout(), subject.snapshot);
         let mut wrong = Vec::new();
-        index_scan::each_batch(subject.rel, index, |entries| {
+        index_scan::each_batch(subject.rel, index, None, |entries| {
             for IndexEntry { chain, seq, root } in entries {
                 if rows_without.contains(&root.pack())
                     || subject.is_unread(*root)

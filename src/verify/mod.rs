@@ -10,14 +10,19 @@ mod adopted;
 mod blocks;
 mod check;
 mod closed;
+mod gathered;
 mod guard_state;
 mod headers;
 mod index;
 mod known;
 mod logs;
 mod open_end;
+mod parallel;
+mod parallel_index;
+mod parallel_rows;
 mod places;
 mod progress;
+mod record;
 mod rows;
 mod sealed;
 mod tracking;
@@ -43,10 +48,10 @@ entry_point!(notary_notices, pg_finfo_notary_notices, notices);
 entry_point!(notary_damage, pg_finfo_notary_damage, damage);
 entry_point!(notary_log_list, pg_finfo_notary_log_list, log_list);
 
-/// `notary.verify(log, since, note)`: one row a log.
+/// `notary.verify(log, since, note, workers)`: one row a log.
 fn verify(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     let mut results = Results::of(fcinfo);
-    let scope = scope(fcinfo, 2);
+    let scope = Scope { workers: workers(argument(fcinfo, 3)), ..scope(fcinfo) };
     let targets = Targets::of(argument(fcinfo, 0)).or_raise();
     if scope.note.is_some() && argument::<pg_sys::Oid>(fcinfo, 0).is_none() {
         one_log().raise();
@@ -133,7 +138,7 @@ fn in_words(report: &Report, scope: &Scope) -> String {
 
 /// `notary.findings(log, since, note)`.
 fn findings(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
-    each_said(fcinfo, &scope(fcinfo, 2), |results, said| {
+    each_said(fcinfo, &scope(fcinfo), |results, said| {
         if let Said::Finding { table, finding, .. } = said {
             results.put(vec![
                 datum(*table),
@@ -206,7 +211,7 @@ fn log_list(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
 /// `notary.assert_intact(log)`.
 #[pg_extern(sql = false)]
 fn assert_intact(relid: Option<pg_sys::Oid>, note: Option<&str>) {
-    let scope = Scope { since: None, note: note.map(|note| tree::read_note(note).or_raise()) };
+    let scope = Scope { note: note.map(|note| tree::read_note(note).or_raise()), ..Scope::default() };
     if scope.note.is_some() && relid.is_none() {
         one_log().raise();
     }
@@ -369,12 +374,28 @@ fn functions() -> Result<Functions, Error> {
     })
 }
 
-/// The arguments since and note; `note`: where the latter is.
-fn scope(fcinfo: pg_sys::FunctionCallInfo, note: usize) -> Scope {
+/// The arguments since and note.
+fn scope(fcinfo: pg_sys::FunctionCallInfo) -> Scope {
     Scope {
         since: argument::<TimestampWithTimeZone>(fcinfo, 1).map(i64::from),
-        note: argument::<String>(fcinfo, note).map(|note| tree::read_note(&note).or_raise()),
+        note: argument::<String>(fcinfo, 2).map(|note| tree::read_note(&note).or_raise()),
+        workers: None,
     }
+}
+
+/// The argument workers.
+fn workers(wanted: Option<i32>) -> Option<u32> {
+    let count = |wanted: i32| {
+        u32::try_from(wanted).unwrap_or_else(|_| {
+            Error::BadArgument {
+                message: "workers must not be negative".into(),
+                detail: format!("It is how many processes may help at most, and was {wanted}."),
+                hint: "0 for none, NULL for as many as the table is worth.".into(),
+            }
+            .raise()
+        })
+    };
+    wanted.map(count)
 }
 
 fn one_log() -> Error {

@@ -5,7 +5,13 @@
 //!   gave is used only when the whole stretch could be read; otherwise it is read again page by page, then row by row.
 //! * Memory is bounded: one stretch of pages, the tally's runs, a byte for each page up to 16 MiB, and work_mem for the
 //!   sort.
+//! * Workers may share the first pass out (`parallel`). They never report: a stretch that they cannot read is read again here.
 
+use super::gathered::Whole;
+use super::index::Sum;
+use super::parallel;
+use super::progress::Progress;
+use super::record::{decode, encode};
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::heap::{Layout, Reader, Tid};
@@ -15,21 +21,20 @@ use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::snapshot::Fresh;
 use crate::pg::sort::{Sort, Sorted};
 use crate::pg::{context, subxact};
-use crate::verify::progress::Progress;
-use notary_core::chain::{self, Entry, Evidence, Segments, Suspects, Tally, TallyReport};
+use notary_core::chain::{self, Entry, Evidence, Segments, Suspects};
 use notary_core::digest::{Digest, Hasher};
 use notary_core::line::{self, Place};
 use notary_core::{Finding, Problem, Remark};
 use pgrx::pg_sys;
+use std::cell::RefCell;
 use std::collections::HashSet;
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 
 /// Pages that are read in one subtransaction.
-const STRETCH: u32 = 64;
+pub const STRETCH: u32 = 64;
 /// Pages of which it is remembered that they are settled, a byte for each: those of 128 GB.
-const MAX_SETTLED: usize = 1 << 24;
-/// Runs of consecutive entries the tally may hold open before it gives up and everything is sorted: about 10 MB.
-const MAX_RUNS: usize = 100_000;
+pub const MAX_SETTLED: usize = 1 << 24;
 
 /// A table whose rows are checked.
 pub struct Subject<'a> {
@@ -45,7 +50,7 @@ pub struct Subject<'a> {
     blocks: u32,
     unread: Unread,
     /// For each page how many rows it has, if these are all that is there (see `Reader::settled`), or else 0.
-    settled: Vec<u8>,
+    pub settled: Vec<u8>,
     /// The rows of the stretch that was read last: what they take is kept for the next.
     entries: Vec<Entry>,
 }
@@ -57,11 +62,16 @@ struct Unread {
     rows: HashSet<u64>,
 }
 
+/// The rows of some pages, and of each page how many are settled.
+type Read = (Vec<Entry>, Vec<(u32, u16)>);
+
 /// What both passes came to.
 pub struct Outcome {
     pub entries: u64,
     pub chains: u32,
     pub remarks: Vec<Remark>,
+    /// Over chain, seq and place of all rows.
+    pub sum: Sum,
 }
 
 impl<'a> Subject<'a> {
@@ -72,6 +82,7 @@ impl<'a> Subject<'a> {
         segments: &'a Segments,
         snapshot: &'a Fresh,
         since: Option<i64>,
+        blocks: u32,
     ) -> Self {
         Self {
             rel,
@@ -82,35 +93,55 @@ impl<'a> Subject<'a> {
             layout: Layout::of(rel),
             writer,
             hasher: Hasher::default(),
-            blocks: rel.blocks(),
+            blocks,
             unread: Unread::default(),
             settled: Vec::new(),
             entries: Vec::new(),
         }
     }
 
-    /// Checks every row, and lets `also` see each.
-    pub fn check(&mut self, also: &mut dyn FnMut(&Entry), report: &mut dyn FnMut(Finding)) -> Result<Outcome, Error> {
-        let tallied = self.tally(also, report);
+    /// Checks every row.
+    pub fn check(
+        &mut self,
+        workers: &parallel::Workers<'a>,
+        report: &mut dyn FnMut(Finding),
+    ) -> Result<Outcome, Error> {
+        let mut whole = self.gather(workers, report);
+        let tallied = whole.tallied.clone();
         let mut remarks = tallied.remarks.clone();
         if !tallied.suspects.is_empty() {
             let sorted = self.sort(&tallied.suspects);
             let entries = sorted.map(|record| Ok::<_, Error>(decode(&record)));
             let segments = self.segments;
             let mut evidence = Rows { subject: self };
-            remarks.extend(chain::walk(segments, &tallied, entries, &mut evidence, report)?);
+            let mut report = |finding: Finding| {
+                whole.reported(&finding);
+                report(finding);
+            };
+            remarks.extend(chain::walk(segments, &tallied, entries, &mut evidence, &mut report)?);
         }
-        Ok(Outcome { entries: tallied.entries, chains: tallied.chains, remarks })
+        let sum = whole.sum;
+        whole.at_the_ends().for_each(report);
+        Ok(Outcome { entries: tallied.entries, chains: tallied.chains, remarks, sum })
     }
 
     /// Hands out every visible row that can be read, a stretch of pages at a time.
     pub fn each_row(&mut self, what: &'static str, mut each: impl FnMut(&Entry)) {
         let mut progress = Progress::begin(self.rel.qualified(), what, self.blocks);
-        self.each_stretch(&mut progress, &mut |_| {}, &mut |entries| entries.iter().for_each(&mut each));
+        self.each_stretch(&self.all(), &mut progress, &mut |_| {}, &mut |entries| entries.iter().for_each(&mut each));
     }
 
     pub fn blocks(&self) -> u32 {
         self.blocks
+    }
+
+    fn all(&self) -> Vec<Range<u32>> {
+        std::iter::once(0..self.blocks).collect()
+    }
+
+    /// Could all be read?
+    pub fn is_whole(&self) -> bool {
+        self.unread.pages.is_empty() && self.unread.rows.is_empty()
     }
 
     /// Was this row, or its page, reported as unreadable, and its place is not known?
@@ -138,23 +169,27 @@ impl<'a> Subject<'a> {
         &self.layout
     }
 
-    fn tally(&mut self, also: &mut dyn FnMut(&Entry), report: &mut dyn FnMut(Finding)) -> TallyReport {
-        let mut tally = Tally::new(self.segments, MAX_RUNS);
+    fn gather(&mut self, workers: &parallel::Workers<'a>, report: &mut dyn FnMut(Finding)) -> Whole<'a> {
+        let (gathered, left) =
+            parallel::rows(self, workers).unwrap_or_else(|| (workers.gathered(self.segments, 1), self.all()));
+        let gathered = RefCell::new(gathered);
         let mut progress = Progress::begin(self.rel.qualified(), "hashing", self.blocks);
-        self.each_stretch(&mut progress, report, &mut |entries| {
-            for entry in entries {
-                tally.add(entry);
-                also(entry);
-            }
+        let mut unreadable = |finding: Finding| {
+            gathered.borrow_mut().reported(&finding);
+            report(finding);
+        };
+        self.each_stretch(&left, &mut progress, &mut unreadable, &mut |entries| {
+            let mut gathered = gathered.borrow_mut();
+            entries.iter().for_each(|entry| gathered.see(entry));
         });
-        tally.finish()
+        gathered.into_inner().finish()
     }
 
     fn sort(&mut self, suspects: &Suspects) -> Sorted {
         let mut sort = Sort::begin();
         let mut progress = Progress::begin(self.rel.qualified(), "locating", self.blocks);
         // What cannot be read was reported by the first pass.
-        self.each_stretch(&mut progress, &mut |_| {}, &mut |entries| {
+        self.each_stretch(&self.all(), &mut progress, &mut |_| {}, &mut |entries| {
             for entry in entries.iter().filter(|e| suspects.contains(e.chain)) {
                 sort.put(&encode(entry));
             }
@@ -162,30 +197,28 @@ impl<'a> Subject<'a> {
         sort.finish()
     }
 
-    /// Reads the table and hands out its rows, a stretch of pages at a time.
+    /// Reads these pages and hands out their rows, a stretch at a time.
     fn each_stretch(
         &mut self,
+        pages: &[Range<u32>],
         progress: &mut Progress,
         unreadable: &mut dyn FnMut(Finding),
         use_entries: &mut dyn FnMut(&[Entry]),
     ) {
-        let mut start = 0;
-        while start < self.blocks {
+        for stretch in pages.iter().cloned().flat_map(stretches) {
             context::check_for_interrupts();
-            let end = self.blocks.min(start.saturating_add(STRETCH));
-            match self.attempt(start..end, None) {
+            match self.attempt(stretch.clone(), None) {
                 Ok(entries) => {
                     use_entries(&entries);
                     self.entries = entries;
                 }
                 Err(_) => {
-                    for block in start..end {
+                    for block in stretch.clone() {
                         use_entries(&self.page_with_damage(block, unreadable));
                     }
                 }
             }
-            start = end;
-            progress.at(start);
+            progress.at(stretch.end);
         }
     }
 
@@ -249,40 +282,69 @@ impl<'a> Subject<'a> {
     }
 
     /// Reads pages, or one row of a page, in a subtransaction; why it cannot be read otherwise.
-    fn attempt(&mut self, blocks: std::ops::Range<u32>, only: Option<u16>) -> Result<Vec<Entry>, String> {
+    fn attempt(&mut self, blocks: Range<u32>, only: Option<u16>) -> Result<Vec<Entry>, String> {
         let this = AssertUnwindSafe(&mut *self);
-        subxact::attempt(AssertUnwindSafe(move || {
+        let (entries, settled) = subxact::attempt(AssertUnwindSafe(move || {
             let AssertUnwindSafe(this) = this;
-            let mut entries = std::mem::take(&mut this.entries);
-            entries.clear();
-            let mut line = Vec::new();
-            let mut settled = Vec::new();
-            let mut reader = Reader::new(this.rel, &this.layout, this.snapshot);
-            for block in blocks {
-                let mut failed = None;
-                reader.page(block, only, |row| {
-                    let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
-                        let at = At::new(row.tid, row.root);
-                        let stored = rewrite::stored_place(&this.columns, this.rel, values, nulls);
-                        let mut hash =
-                            |place: &Place| rehash(&mut this.writer, &mut this.hasher, place, values, nulls, &mut line);
-                        hashed(this.segments, this.since, entry(stored, at), &mut hash)
-                    });
-                    match read {
-                        Ok(entry) => entries.push(entry),
-                        Err(why) => failed = Some(why),
-                    }
-                });
-                if let Some(why) = failed {
-                    return Err(why);
-                }
-                settled.push((block, reader.settled()));
-            }
-            settled.into_iter().for_each(|(block, rows)| this.settle(block, rows));
-            Ok(entries)
+            this.read(blocks, only)
         }))
-        .and_then(|result| result)
+        .and_then(|result| result)?;
+        settled.into_iter().for_each(|(block, rows)| self.settle(block, rows));
+        Ok(entries)
     }
+
+    /// Reads a stretch as `attempt` does, where there can be no subtransaction. Raises what reading raises; None where a row
+    /// cannot be read besides. Of each page `settled` is told how many rows it has, or 0.
+    pub fn read_raising(
+        &mut self,
+        blocks: Range<u32>,
+        use_entries: &mut dyn FnMut(&[Entry]),
+        settled: &mut dyn FnMut(u32, u8),
+    ) -> Option<()> {
+        let (entries, of_pages) = self.read(blocks, None).ok()?;
+        use_entries(&entries);
+        of_pages.into_iter().for_each(|(block, rows)| settled(block, u8::try_from(rows).unwrap_or(0)));
+        self.entries = entries;
+        Some(())
+    }
+
+    /// The rows of pages, and of each page how many are settled. Raises what reading raises; the error says why a row cannot
+    /// be read besides.
+    fn read(&mut self, blocks: Range<u32>, only: Option<u16>) -> Result<Read, String> {
+        let mut entries = std::mem::take(&mut self.entries);
+        entries.clear();
+        let mut line = Vec::new();
+        let mut settled = Vec::new();
+        let mut reader = Reader::new(self.rel, &self.layout, self.snapshot);
+        for block in blocks {
+            let mut failed = None;
+            reader.page(block, only, |row| {
+                let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
+                    let at = At::new(row.tid, row.root);
+                    let stored = rewrite::stored_place(&self.columns, self.rel, values, nulls);
+                    let mut hash =
+                        |place: &Place| rehash(&mut self.writer, &mut self.hasher, place, values, nulls, &mut line);
+                    hashed(self.segments, self.since, entry(stored, at), &mut hash)
+                });
+                match read {
+                    Ok(entry) => entries.push(entry),
+                    Err(why) => failed = Some(why),
+                }
+            });
+            if let Some(why) = failed {
+                return Err(why);
+            }
+            settled.push((block, reader.settled()));
+        }
+        Ok((entries, settled))
+    }
+}
+
+/// Pages, some at a time.
+pub fn stretches(pages: Range<u32>) -> impl Iterator<Item = Range<u32>> {
+    let Range { start, end } = pages;
+    let step = STRETCH as usize;
+    (start..end).step_by(step).map(move |from| from..end.min(from.saturating_add(STRETCH)))
 }
 
 /// A row with its hash recomputed from its values and its stored place.
@@ -407,92 +469,4 @@ pub fn line_at(rel: &Rel, functions: &Functions, tid: Tid) -> Result<String, Err
         text = written.and_then(|()| String::from_utf8(line).map_err(|_| Error::NotUtf8));
     });
     text
-}
-
-/// The length of an encoded entry.
-const RECORD: usize = 127;
-const FLAG_CHAIN: u8 = 1;
-const FLAG_SEQ: u8 = 2;
-const FLAG_TIME: u8 = 4;
-const FLAG_PREV: u8 = 8;
-const FLAG_HASH: u8 = 16;
-const FLAG_COMPUTED: u8 = 32;
-const FLAG_ODD: u8 = 64;
-
-/// An entry as bytes that sort by chain, seq and hash, NULLs first: sign bits flipped, big-endian.
-fn encode(e: &Entry) -> [u8; RECORD] {
-    let mut out = [0_u8; RECORD];
-    let digest = |d: Option<Digest>| d.map_or([0; 32], |d| *d.as_bytes());
-    let flag = |there: bool, bit: u8| if there { bit } else { 0 };
-    out[0] = u8::from(e.chain.is_some());
-    out[1..5].copy_from_slice(&(e.chain.unwrap_or(0) ^ i32::MIN).to_be_bytes());
-    out[5] = u8::from(e.seq.is_some());
-    out[6..14].copy_from_slice(&(e.seq.unwrap_or(0) ^ i64::MIN).to_be_bytes());
-    out[14..46].copy_from_slice(&digest(e.hash));
-    out[46..78].copy_from_slice(&digest(e.prev));
-    out[78..110].copy_from_slice(&digest(e.computed));
-    out[110..118].copy_from_slice(&e.time.unwrap_or(0).to_be_bytes());
-    out[118..126].copy_from_slice(&e.at.to_be_bytes());
-    out[126] = flag(e.chain.is_some(), FLAG_CHAIN)
-        | flag(e.seq.is_some(), FLAG_SEQ)
-        | flag(e.time.is_some(), FLAG_TIME)
-        | flag(e.prev.is_some(), FLAG_PREV)
-        | flag(e.hash.is_some(), FLAG_HASH)
-        | flag(e.computed.is_some(), FLAG_COMPUTED)
-        | flag(e.odd, FLAG_ODD);
-    out
-}
-
-/// The reverse of `encode`; anything of another length, which the sort cannot give, is an empty entry.
-fn decode(record: &[u8]) -> Entry {
-    let Ok(r) = <&[u8; RECORD]>::try_from(record) else {
-        return Entry::default();
-    };
-    let flag = |bit: u8| r[126] & bit != 0;
-    let digest =
-        |from: usize, bit: u8| flag(bit).then(|| r.get(from..from + 32).and_then(Digest::from_slice)).flatten();
-    let eight = |from: usize| r.get(from..from + 8).and_then(|b| b.try_into().ok()).map_or(0, u64::from_be_bytes);
-    Entry {
-        chain: flag(FLAG_CHAIN).then(|| i32::from_be_bytes([r[1], r[2], r[3], r[4]]) ^ i32::MIN),
-        seq: flag(FLAG_SEQ).then(|| eight(6) as i64 ^ i64::MIN),
-        time: flag(FLAG_TIME).then(|| eight(110) as i64),
-        prev: digest(46, FLAG_PREV),
-        hash: digest(14, FLAG_HASH),
-        computed: digest(78, FLAG_COMPUTED),
-        at: eight(118),
-        odd: flag(FLAG_ODD),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{decode, encode};
-    use notary_core::chain::Entry;
-    use notary_core::digest::Digest;
-
-    #[test]
-    fn an_entry_survives_the_sort_s_encoding_and_sorts_by_place() {
-        let full = Entry {
-            chain: Some(-3),
-            seq: Some(i64::MAX),
-            time: Some(-1),
-            prev: Some(Digest::of(b"p")),
-            hash: Some(Digest::of(b"h")),
-            computed: None,
-            at: 0x1234_ffff_ffff_0123,
-            odd: true,
-        };
-        assert_eq!(decode(&encode(&full)), full);
-        assert_eq!(decode(&encode(&Entry::default())), Entry::default());
-        let at = |chain, seq| encode(&Entry { chain, seq, ..Entry::default() });
-        let order = [
-            at(None, Some(9)),
-            at(Some(-1), Some(9)),
-            at(Some(1), None),
-            at(Some(1), Some(-5)),
-            at(Some(1), Some(2)),
-            at(Some(2), Some(1)),
-        ];
-        assert!(order.is_sorted());
-    }
 }

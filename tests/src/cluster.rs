@@ -31,6 +31,14 @@ const SETTINGS: &[(&str, &str)] = &[
     ("log_timezone", "UTC"),
 ];
 
+/// With `NOTARY_WORKERS` in the environment every check of a log is shared with workers, however small the log is.
+const WORKERS: &[(&str, &str)] = &[
+    ("min_parallel_table_scan_size", "0"),
+    ("min_parallel_index_scan_size", "0"),
+    ("max_worker_processes", "40"),
+    ("max_parallel_workers", "32"),
+];
+
 /// How a server is brought down.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
@@ -93,7 +101,8 @@ impl Builder {
         }
         let cluster = Cluster { server: None, home };
         let socket = cluster.home.path().display().to_string();
-        let standard = SETTINGS.iter().map(|(n, v)| ((*n).into(), (*v).into()));
+        let workers = if std::env::var_os("NOTARY_WORKERS").is_some() { WORKERS } else { &[] };
+        let standard = SETTINGS.iter().chain(workers).map(|(n, v)| ((*n).into(), (*v).into()));
         cluster.set(&[("unix_socket_directories".to_owned(), socket)]);
         cluster.set(&standard.collect::<Vec<_>>());
         cluster.set(&self.settings);

@@ -27,6 +27,7 @@ mod server;
 mod standby;
 pub mod talk;
 pub mod verdict;
+pub mod workers;
 
 pub use cluster::{Builder, Cluster, Shutdown, shared};
 pub use database::{Database, Notices, fresh_db};

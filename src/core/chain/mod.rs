@@ -22,6 +22,8 @@ mod walk;
 mod words;
 
 #[cfg(test)]
+mod merging;
+#[cfg(test)]
 mod model;
 #[cfg(test)]
 mod omissions;

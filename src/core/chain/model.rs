@@ -108,16 +108,18 @@ impl Table {
         tally.finish()
     }
 
-    /// The first pass, by two workers.
-    pub fn tally_apart(&self, some: &[usize], others: &[usize]) -> TallyReport {
-        let mut tallies = [some, others].map(|order| {
+    /// The first pass, by several processes: each its own rows, in their order.
+    pub fn tally_apart(&self, shares: &[&[usize]]) -> TallyReport {
+        let mut all = Tally::new(&self.segments, 1_000);
+        for share in shares {
             let mut tally = Tally::new(&self.segments, 1_000);
-            self.entries(order).iter().for_each(|entry| tally.add(entry));
-            tally
-        });
-        let [one, two] = &mut tallies;
-        one.merge(two.clone());
-        one.clone().finish()
+            self.entries(share).iter().for_each(|entry| tally.add(entry));
+            let mut bytes = Vec::new();
+            tally.put(&mut bytes);
+            let from = &mut bytes.as_slice();
+            assert_eq!((all.merge_bytes(from), from.len()), (Some(()), 0));
+        }
+        all.finish()
     }
 
     /// The second pass over what the first one suspects.

@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 use super::clock::Backward;
 use super::omit::{Check, is_omitted};
 use crate::Digest;
+use crate::wire::Wire;
 
 /// Entries `first` to `last` of a chain, linked.
 #[derive(Clone, Copy, Debug)]
@@ -135,5 +136,30 @@ impl Runs {
         }
         self.hot = Some(new);
         Added::Changed(backwards)
+    }
+}
+
+impl Wire for Run {
+    fn put(&self, out: &mut Vec<u8>) {
+        [self.first, self.last, self.first_time, self.last_time].iter().for_each(|number| number.put(out));
+        (self.prev, self.hash).put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let [first, last, first_time, last_time] = [(); 4].map(|()| i64::take(from));
+        let (prev, hash) = Wire::take(from)?;
+        Some(Self { first: first?, last: last?, prev, hash, first_time: first_time?, last_time: last_time? })
+    }
+}
+
+impl Wire for Runs {
+    fn put(&self, out: &mut Vec<u8>) {
+        (self.len() as u64).put(out);
+        self.iter().for_each(|run| run.put(out));
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let runs = Vec::<Run>::take(from)?;
+        Some(Self { rest: runs.into_iter().map(|run| (run.first, run)).collect(), ..Self::default() })
     }
 }

@@ -4,6 +4,11 @@
 //! starts from its segment's header. Anything else makes it a suspect, and of a suspect nothing more
 //! is kept than that. The tally names no problem: that is the walk's business.
 //!
+//! Several processes may share the rows out, in any way: each has a tally of its own, and one takes in the others'. What comes
+//! out is what a single tally of all rows says. So nothing here may hang on the order of rows: of hashes and clocks the lowest
+//! are remembered, not the first. (Which ones are named of more than a thousand clocks may differ, where chains are damaged
+//! too; and where one process gives up, all do.)
+//!
 //! Memory: about 200 bytes for each chain number up to [`MAX_CHAIN`], and as much for each run
 //! that stands open; when more than `max_runs` do, everything is suspect and nothing is kept.
 
@@ -13,9 +18,10 @@ use super::clock::Clock;
 use super::omit::{Check, is_omitted};
 use super::run::{Added, Run, Runs};
 use super::{Entry, MAX_CHAIN, Segments};
+use crate::wire::Wire;
 use crate::{Digest, Header, Notice, Remark, Timestamp};
 
-/// How many hashes of inconsistent rows are remembered, to say what they are copies of.
+/// How many hashes of inconsistent rows are remembered, the lowest, to say what they are copies of.
 pub(super) const MAX_WANTED: usize = 4_096;
 
 /// The first pass over a log.
@@ -34,8 +40,12 @@ pub struct Tally {
     /// Rows without a chain that can be.
     outside: bool,
     clock: Clock,
-    wanted: BTreeSet<Digest>,
+    wanted: Wanted,
 }
+
+/// The lowest hashes of inconsistent rows, up to [`MAX_WANTED`].
+#[derive(Clone, Debug, Default)]
+struct Wanted(BTreeSet<Digest>);
 
 /// What is known of one chain.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +118,7 @@ impl Tally {
             disordered: false,
             outside: false,
             clock: Clock::default(),
-            wanted: BTreeSet::new(),
+            wanted: Wanted::default(),
         }
     }
 
@@ -118,7 +128,7 @@ impl Tally {
         self.entries += 1;
         let Some(number) = e.chain.and_then(chain_number) else {
             self.outside = !is_omitted(Check::Outside);
-            return self.want(e);
+            return e.hash.into_iter().for_each(|hash| self.wanted.add(hash));
         };
         let Some(chain) = chain_at(&mut self.chains, number) else {
             return;
@@ -140,13 +150,41 @@ impl Tally {
         }
     }
 
+    /// What it has seen, for [`Tally::merge_bytes`] in another process.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        let seen = (1_u32..).zip(&self.chains).filter(|(_, chain)| chain.seen);
+        (self.entries, (self.disordered, self.outside)).put(out);
+        (seen.clone().count() as u64).put(out);
+        for (number, chain) in seen {
+            number.put(out);
+            chain.put(out);
+        }
+        self.clock.put(out);
+        self.wanted.0.put(out);
+    }
+
+    /// Takes in what [`Tally::put`] of another tally of the same table wrote; each row is added to one of the two. `None`,
+    /// and nothing happens, if it did not.
+    #[must_use]
+    pub fn merge_bytes(&mut self, from: &mut &[u8]) -> Option<()> {
+        let mut other = Self::new(&self.segments, self.max_runs);
+        (other.entries, (other.disordered, other.outside)) = Wire::take(from)?;
+        for (number, chain) in Vec::<(u32, Chain)>::take(from)? {
+            let number = Some(number).filter(|&number| number <= MAX_CHAIN)?;
+            *chain_at(&mut other.chains, number)? = chain;
+        }
+        other.clock = Wire::take(from)?;
+        other.wanted.0 = Wire::take(from)?;
+        self.merge(other);
+        Some(())
+    }
+
     /// Takes in what another tally of the same table has seen: each row is added to one of the two.
     pub fn merge(&mut self, other: Self) {
         self.entries += other.entries;
         self.outside |= other.outside;
         self.clock.merge(other.clock);
-        let room = MAX_WANTED.saturating_sub(self.wanted.len());
-        self.wanted.extend(other.wanted.into_iter().take(room));
+        other.wanted.0.into_iter().for_each(|hash| self.wanted.add(hash));
         if other.disordered {
             self.give_up();
         }
@@ -201,7 +239,7 @@ impl Tally {
         let total = counts.map(|(_, chain)| chain.backwards).sum();
         remarks.extend(self.clock.remarks(total, |chain| clean.contains_key(&chain)));
         let Self { entries, wanted, .. } = self;
-        TallyReport { entries, chains, suspects, header_suspects, remarks, clean, wanted }
+        TallyReport { entries, chains, suspects, header_suspects, remarks, clean, wanted: wanted.0 }
     }
 
     /// A row that cannot be part of any run.
@@ -215,7 +253,7 @@ impl Tally {
         if let Some((odd, chain)) = odd.zip(chain_at(&mut self.chains, number)) {
             chain.odd.get_or_insert_default().merge(odd);
         }
-        self.want(e);
+        e.hash.into_iter().for_each(|hash| self.wanted.add(hash));
         self.settle(number, Added::Damaged);
     }
 
@@ -252,12 +290,6 @@ impl Tally {
         for chain in &mut self.chains {
             chain.runs = Runs::default();
             chain.extra = 0;
-        }
-    }
-
-    fn want(&mut self, e: &Entry) {
-        if self.wanted.len() < MAX_WANTED {
-            self.wanted.extend(e.hash);
         }
     }
 
@@ -308,11 +340,40 @@ struct Firsts {
     prevs: BTreeSet<Digest>,
 }
 
+impl Wanted {
+    fn add(&mut self, hash: Digest) {
+        if self.0.len() >= MAX_WANTED && self.0.last().is_some_and(|highest| *highest <= hash) {
+            return;
+        }
+        self.0.insert(hash);
+        if self.0.len() > MAX_WANTED {
+            self.0.pop_last();
+        }
+    }
+}
+
 impl OddStart {
+    /// Of several rows at one place the lowest hashes count.
     fn merge(&mut self, other: Self) {
-        self.prev = self.prev.or(other.prev);
-        self.hash = self.hash.or(other.hash);
-        self.link = self.link.or(other.link);
+        let lowest = |one: Option<Digest>, other| one.into_iter().chain(other).min();
+        self.prev = lowest(self.prev, other.prev);
+        self.hash = lowest(self.hash, other.hash);
+        self.link = lowest(self.link, other.link);
+    }
+}
+
+impl Wire for Chain {
+    fn put(&self, out: &mut Vec<u8>) {
+        let odd = self.odd.as_ref().map(|odd| ((odd.prev, odd.hash), odd.link));
+        ((self.seen, self.suspect), (self.consistent, (self.backwards, odd))).put(out);
+        self.runs.put(out);
+    }
+
+    fn take(from: &mut &[u8]) -> Option<Self> {
+        let ((seen, suspect), (consistent, (backwards, odd))) = Wire::take(from)?;
+        let odd: Option<((_, _), _)> = odd;
+        let odd = odd.map(|((prev, hash), link)| Box::new(OddStart { prev, hash, link }));
+        Some(Self { runs: Runs::take(from)?, extra: 0, seen, suspect, consistent, backwards, odd })
     }
 }
 

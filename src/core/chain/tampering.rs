@@ -333,7 +333,7 @@ proptest! {
         prop_assert_eq!(table.verdict_in(&order), vec![]);
 
         let (some, others) = order.split_at(cut.min(order.len()));
-        prop_assert_eq!(table.tally_apart(some, others), tallied);
+        prop_assert_eq!(table.tally_apart(&[some, others]), tallied);
     }
 
     #[test]

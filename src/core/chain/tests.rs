@@ -317,7 +317,7 @@ fn suspects_of_either_worker_are_suspects_of_both() {
     let mut table = table();
     row(&mut table, 1, 4).value = 99;
     let (some, others): (Vec<_>, Vec<_>) = all_rows(&table).into_iter().partition(|at| at % 2 == 0);
-    let tallied = table.tally_apart(&some, &others);
+    let tallied = table.tally_apart(&[&some, &others]);
     assert_eq!(tallied, table.tally(&all_rows(&table)));
     assert!(tallied.suspects.contains(Some(1)) && !tallied.suspects.contains(Some(2)));
     assert!(!tallied.suspects.contains(None) && !tallied.suspects.contains(Some(70_000)));
@@ -450,5 +450,5 @@ fn a_damaged_row_that_one_worker_saw_alone_is_not_forgotten() {
     let good = all_rows(&table);
     let copy = Row { value: 99, ..row(&mut table, 1, 4).clone() };
     table.rows.push(copy);
-    assert!(table.tally_apart(&good, &[good.len()]).suspects.contains(Some(1)));
+    assert!(table.tally_apart(&[&good, &[good.len()]]).suspects.contains(Some(1)));
 }

@@ -63,6 +63,8 @@ const ATTACK: &str = "
 fn attacker(name: &str) -> (Database<'static>, String, Client) {
     let db = fresh_db(name);
     let role = db.role("mallory");
+    // PostgreSQL's workers that build an index would run his functions, which cannot run there.
+    run(&mut db.client(), &format!("ALTER DATABASE \"{}\" SET max_parallel_maintenance_workers = 0", db.name()));
     let mut client = db.client_as(&role);
     run(&mut client, &ATTACK.replace("'ROLE'", &format!("'{role}'")));
     run(&mut client, "TRUNCATE witness");
@@ -95,6 +97,7 @@ fn a_superuser_who_protects_and_unprotects_lends_nothing() {
     assert!(!called.iter().any(|p| p.starts_with("trigger") || p == "default"), "{called:?}");
     for sql in [
         "SELECT * FROM notary.verify('t')",
+        "SELECT * FROM notary.verify('t', workers => 2)",
         "SELECT * FROM notary.findings('t')",
         "SELECT * FROM notary.notices('t')",
         "SELECT * FROM notary.logs",
@@ -123,6 +126,7 @@ fn the_owner_cannot_make_his_own_calls_run_as_a_superuser() {
         "SELECT notary.protect('t')",
         "ALTER TABLE t DISABLE ROW LEVEL SECURITY",
         "SELECT * FROM notary.verify('t')",
+        "SELECT * FROM notary.verify('t', workers => 2)",
         "SELECT * FROM notary.logs",
         "SELECT notary.line('t', 1, 1)",
         "SELECT notary.attest('t')",

@@ -1,6 +1,7 @@
 //! The logs that are tampered with, and a session that gets past their guard.
 
 use notary_tests::verdict::{self, Said};
+use notary_tests::workers::{By, Checker, Share};
 use notary_tests::{Database, SqlError, shared};
 use postgres::Client;
 use rand::Rng;
@@ -104,7 +105,7 @@ pub struct Territory {
 
 /// A log in a session whose transaction has switched the guard off.
 pub struct Log {
-    client: Client,
+    checker: Checker,
     pub name: String,
     /// Columns that a change cannot alter without moving the row to another partition.
     pub fixed: &'static [&'static str],
@@ -115,8 +116,9 @@ pub struct Log {
 
 impl Log {
     pub fn behind_the_guard(db: &str, table: &str) -> Self {
-        let mut client = shared().client(db);
-        let untouched = verdict::findings(&mut client, table);
+        let mut checker = Checker::new(&shared().database(db));
+        let client = &mut checker.client;
+        let untouched = verdict::findings(client, table);
         assert!(untouched.is_empty(), "{untouched:#?}");
         let rows = client
             .query(
@@ -137,9 +139,9 @@ impl Log {
         };
         let entries = rows.iter().map(entry).collect();
         let fixed: &[&str] = if table == "partitioned" { &["id", "ok"] } else { &[] };
-        let mut log = Self { client, name: table.to_owned(), fixed, entries, guard_off: Vec::new() };
+        let mut log = Self { checker, name: table.to_owned(), fixed, entries, guard_off: Vec::new() };
         log.begin();
-        log.guard_off = verdict::findings(&mut log.client, table);
+        log.guard_off = verdict::findings(&mut log.checker.client, table);
         assert!(
             !log.guard_off.is_empty() && log.guard_off.iter().all(|s| s.what == "guard_off"),
             "{:#?}",
@@ -176,7 +178,7 @@ impl Log {
 
     #[track_caller]
     pub fn run(&mut self, sql: &str) {
-        run(&mut self.client, sql);
+        run(&mut self.checker.client, sql);
     }
 
     /// Runs what puts a row where another one stands, which the unique index would refuse.
@@ -196,14 +198,14 @@ impl Log {
     #[track_caller]
     pub fn count(&mut self, table: &str, condition: &str) -> i64 {
         let sql = format!("SELECT count(*) FROM {table} WHERE {condition}");
-        self.client.query_one(&sql, &[]).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e))).get(0)
+        self.checker.client.query_one(&sql, &[]).unwrap_or_else(|e| panic!("{sql}: {}", SqlError::of(&e))).get(0)
     }
 
     // ---- what is found ----
 
     /// What is found now, less what is only about the guard.
     pub fn findings(&mut self) -> Vec<Said> {
-        let mut found = verdict::findings(&mut self.client, &self.name);
+        let mut found = verdict::findings(&mut self.checker.client, &self.name);
         for off in &self.guard_off {
             let at = found.iter().position(|said| said == off);
             found.remove(at.unwrap_or_else(|| panic!("{off:?} is not found any more: {found:#?}")));
@@ -212,9 +214,17 @@ impl Log {
         found
     }
 
+    /// Do several processes say what one says? How they shared the work.
+    pub fn assert_shared_alike(&mut self, by: By, what: &str) -> Vec<Share> {
+        let one = self.checker.all_of(&self.name, By::One);
+        drop(self.checker.said());
+        assert_eq!(self.checker.all_of(&self.name, by), one, "{what}: {by:?} say something else");
+        self.checker.shares()
+    }
+
     /// All that was done has been undone.
     pub fn assert_untouched(&mut self) {
-        let found = verdict::findings(&mut self.client, &self.name);
+        let found = verdict::findings(&mut self.checker.client, &self.name);
         assert!(found.is_empty(), "{found:#?}");
     }
 

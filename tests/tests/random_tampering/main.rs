@@ -12,6 +12,7 @@ mod omissions;
 
 use change::{Change, Expected};
 use log::Log;
+use notary_tests::workers::By;
 use notary_tests::{Database, fresh_db};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -45,6 +46,9 @@ impl Effort {
     }
 }
 
+/// One in so many tamperings is also checked by several processes: starting them takes longer than the check.
+const SHARED: u32 = 8;
+
 /// Does changes to a log until there were enough; how many of each kind were found.
 fn tamper(db: &str, table: &str, effort: &Effort, at_once: usize) -> BTreeMap<&'static str, u64> {
     let mut log = Log::behind_the_guard(db, table);
@@ -73,6 +77,15 @@ fn tamper(db: &str, table: &str, effort: &Effort, at_once: usize) -> BTreeMap<&'
             expected.sort();
             let short: Expected = found.iter().map(|said| (said.segment.clone(), said.to_string())).collect();
             assert_eq!(short, expected, "NOTARY_SEED={}, {table}: {changes:#?}\n{found:#?}", effort.seed);
+            if rng.random_ratio(1, SHARED) {
+                let by = if rng.random() { By::Several } else { By::Workers };
+                let what = format!("NOTARY_SEED={}, {table}: {changes:#?}", effort.seed);
+                let shares = log.assert_shared_alike(by, &what);
+                let rows = shares.iter().filter(|share| share.what == "rows");
+                *count.entry("shared").or_default() += 1;
+                let really = rows.filter(|share| share.entries.iter().filter(|n| **n > 0).count() > 1).count();
+                *count.entry("shared tables").or_default() += really as u64;
+            }
             done += 1;
         }
         log.roll_back();
@@ -101,6 +114,9 @@ fn tamper_with_all(name: &str, share: u64, at_once: usize) {
         }
     }
     println!("{} changes found: {total:?}", total.values().sum::<u64>());
+    // How many checks were shared out, and how many times more than one process really had rows of a table.
+    let [shared, really] = ["shared", "shared tables"].map(|name| total.remove(name).unwrap_or(0));
+    assert!(shared > 0 && really > shared / 10, "{shared} checks were shared out, {really} tables really were");
     for change in Change::ALL.iter().filter(|change| at_once == 1 || !change.wants_to_be_alone()) {
         assert!(total.contains_key(change.name()), "{} was never done", change.name());
     }

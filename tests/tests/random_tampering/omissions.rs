@@ -9,7 +9,8 @@ use std::{env, thread};
 
 /// Which check the verifier of this process is to lack; for `every_single_change_…` when this file runs it.
 const OMIT: &str = "NOTARY_OMIT";
-/// What one process merges of another has no part in a check by one process.
+/// What one process takes in of another. The core's tests notice when these are gone; here a chain of which something is lost
+/// is walked once more, and nothing is said that was not to be said.
 const OF_WORKERS: [&str; 2] = ["WorkersDamage", "WorkersRuns"];
 
 /// Has the sessions of a database verify without the check that `NOTARY_OMIT` names.
