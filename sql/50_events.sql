@@ -34,7 +34,7 @@ CREATE FUNCTION notary.log_indexes(log regclass) RETURNS text[]
     SET search_path = pg_catalog, pg_temp
     SET quote_all_identifiers = off
     AS 'MODULE_PATHNAME', 'log_indexes_wrapper';
-COMMENT ON FUNCTION notary.log_indexes(regclass) IS 'Which of the indexes that notary.create_log can make a table has, by what they are and not by their names: time, actor and so on. Valid ones only.';
+COMMENT ON FUNCTION notary.log_indexes(regclass) IS 'Which of the indexes that notary.create_log can make a table has, by what they are and not by their names: time, actor and so on. Valid ones only; none for who may not read the table.';
 
 CREATE FUNCTION notary.set_context(actor text DEFAULT NULL, actor_role text DEFAULT NULL, ip inet DEFAULT NULL, user_agent text DEFAULT NULL, session_id text DEFAULT NULL, request_id text DEFAULT NULL, trace_id text DEFAULT NULL, local boolean DEFAULT true) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE

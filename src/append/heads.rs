@@ -189,7 +189,9 @@ impl Heads {
 
     /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
     fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
-        let hint = self.hint.filter(|h| plan.has(h.chain));
+        // The leaf is taken out: should reading it raise, the next statement goes on without it.
+        let leaf = self.hint.as_mut().and_then(|hint| hint.leaf.take());
+        let hint = self.hint.filter(|h| plan.has(h.chain)).map(|hint| Hint { leaf, ..hint });
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;

@@ -67,7 +67,13 @@ fn index_log(log: Option<pg_sys::Oid>, indexes: Option<Array<'_, &str>>) -> Vec<
 /// `notary.log_indexes(log)`, with a search_path in which functions are written with their schema.
 #[pg_extern(sql = false)]
 fn log_indexes(log: pg_sys::Oid) -> Vec<&'static str> {
-    let Some(table) = Rel::try_open(log, pg_sys::AccessShareLock) else { return Vec::new() };
+    // Who may not read it may not lock it either.
+    let open = || context::may_select_every_column(log).then(|| Rel::try_open(log, pg_sys::AccessShareLock)).flatten();
+    let Some(table) = open() else { return Vec::new() };
+    if table.is_partitioned() {
+        // Nobody says so when its index becomes valid, as its partitions' are attached.
+        return there(log).or_raise();
+    }
     THERE.with(|known| known.get(&table, |table| there(table.oid()))).or_raise().to_vec()
 }
 
@@ -185,10 +191,9 @@ fn there(table: pg_sys::Oid) -> Result<Vec<&'static str>, Error> {
 /// What an index is: its definition without names, which come first, and without how it is stored.
 fn says(definition: &str) -> Option<String> {
     let (_, what) = definition.trim_end_matches(";\n").rsplit_once(" USING ")?;
-    match what.split_once(" WITH (") {
-        Some((columns, rest)) => rest.split_once(')').map(|(_, condition)| columns.to_owned() + condition),
-        None => Some(what.to_owned()),
-    }
+    // In the condition anything may stand.
+    let (what, condition) = what.split_at(what.find(" WHERE ").unwrap_or(what.len()));
+    Some(what.split_once(" WITH (").map_or(what, |(columns, _)| columns).to_owned() + condition)
 }
 
 /// What makes the table, one by one.

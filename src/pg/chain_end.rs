@@ -37,7 +37,8 @@ unsafe extern "C-unwind" {
 /// More pages than a way from the root to a leaf has, with some steps to the right.
 const MAX_STEPS: usize = 24;
 
-/// A leaf of an index, in the file that it was when this was one: that file has no fewer pages since.
+/// A leaf of an index, in the file that it was when this was one. That has no fewer pages since, but for a table whose file is
+/// new in its transaction and that is emptied behind the guard: then reading raises, and whoever asked forgets the leaf.
 #[derive(Clone, Copy)]
 pub struct Leaf {
     file: pg_sys::Oid,
@@ -107,7 +108,12 @@ unsafe fn last(index: pg_sys::Relation, entry: &Entry<'_>, start: u32) -> Option
 
 /// From the first page (BTMetaPageData of access/nbtree.h) to where scans begin.
 fn root(page: &[u8]) -> Option<Step> {
-    word(page, 40).filter(|block| ![0, u32::MAX].contains(block)).map(Step::Page)
+    word(page, 40).and_then(page_of)
+}
+
+/// To a page of the tree, which is never the first one. Asked for a page of the highest number of all, the server would add one.
+fn page_of(block: u32) -> Option<Step> {
+    (![0, u32::MAX].contains(&block)).then_some(Step::Page(block))
 }
 
 /// From a page of the tree to the next, or to the row.
@@ -129,7 +135,7 @@ fn follow(page: &[u8], chain: i32, seq: i64) -> Option<Step> {
         _ => (1, Some(key_of(item(0)?.0)?)),
     };
     if above.is_some_and(|above| wanted >= above) {
-        return Some(Step::Page(right)); // split since we came from above
+        return page_of(right); // split since we came from above
     }
     let is_leaf = flags & LEAF != 0;
     // The last item that is not above what is wanted; an inner page's first item stands for whatever is below the second.
@@ -141,7 +147,7 @@ fn follow(page: &[u8], chain: i32, seq: i64) -> Option<Step> {
     let (found, state) = item(low)?;
     if !is_leaf {
         let child = u32::from(half(found, 0)?) << 16 | u32::from(half(found, 2)?);
-        return (![0, u32::MAX].contains(&child)).then_some(Step::Page(child));
+        return page_of(child);
     }
     let is_it = state == pg_sys::LP_NORMAL && half(found, 6)? & ALTERNATIVE == 0 && key_of(found)? == wanted;
     let is_twice = low > first && key_of(item(low - 1)?.0)? == wanted;
@@ -151,7 +157,8 @@ fn follow(page: &[u8], chain: i32, seq: i64) -> Option<Step> {
         (false, Some(above)) => above[0] > wanted[0],
         (false, None) => true,
     };
-    (is_it && !is_twice && ends).then(|| first_row(found).map(Step::Last)).flatten()
+    let row = first_row(found).filter(|row| row.block != u32::MAX)?;
+    (is_it && !is_twice && ends).then_some(Step::Last(row))
 }
 
 /// Is there a visible row with the entry's hash?
@@ -174,5 +181,84 @@ unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, entry: &Entry<'_>) -> bool
         let has = !speculative && !is_null && short_digest(value).is_some_and(|found| found == *entry.hash);
         ReleaseBuffer(buffer);
         has
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEAF_AND_ROOT: u16 = 3;
+
+    /// A page of these (chain, seq) and what they lead to; `right`: its sibling, whose first key is the last of these.
+    fn page(keys: &[(i32, i64, u32)], right: u32, flags: u16) -> Vec<u8> {
+        let mut page = vec![0; BLOCK_SIZE];
+        let mut put = |at: usize, bytes: &[u8]| page[at..at + bytes.len()].copy_from_slice(bytes);
+        let limit = BLOCK_SIZE - OPAQUE;
+        let mut keys = keys.to_vec();
+        if right != 0 {
+            keys.rotate_right(1);
+        }
+        let mut upper = limit;
+        for (number, (chain, seq, block)) in keys.iter().enumerate() {
+            upper -= 24;
+            put(24 + number * 4, &((upper as u32) | 1 << 15 | 24 << 17).to_ne_bytes());
+            put(upper, &((*block >> 16) as u16).to_ne_bytes());
+            put(upper + 2, &(*block as u16).to_ne_bytes());
+            put(upper + 4, &1_u16.to_ne_bytes());
+            put(upper + 6, &24_u16.to_ne_bytes());
+            put(upper + 8, &chain.to_ne_bytes());
+            put(upper + 16, &seq.to_ne_bytes());
+        }
+        put(12, &((24 + keys.len() * 4) as u16).to_ne_bytes());
+        put(14, &(upper as u16).to_ne_bytes());
+        put(limit + 4, &right.to_ne_bytes());
+        put(limit + 12, &flags.to_ne_bytes());
+        page
+    }
+
+    fn where_to(page: &[u8], chain: i32, seq: i64) -> String {
+        match follow(page, chain, seq) {
+            None => "perhaps".to_owned(),
+            Some(Step::Page(block)) => format!("page {block}"),
+            Some(Step::Last(row)) => format!("row on {}", row.block),
+        }
+    }
+
+    #[test]
+    fn only_the_last_entry_of_a_chain_is_its_end() {
+        let leaf = page(&[(1, 1, 10), (1, 2, 11), (2, 1, 12), (4, 1, 13), (4, 1, 14)], 0, LEAF_AND_ROOT);
+        assert_eq!(where_to(&leaf, 1, 2), "row on 11");
+        assert_eq!(where_to(&leaf, 2, 1), "row on 12");
+        // Another follows, none is there, it is there twice.
+        for (chain, seq) in [(1, 1), (1, 3), (0, 1), (3, 1), (4, 1), (5, 1)] {
+            assert_eq!(where_to(&leaf, chain, seq), "perhaps", "{chain} {seq}");
+        }
+        for flags in [LEAF_AND_ROOT | DELETED, LEAF_AND_ROOT | HALF_DEAD] {
+            assert_eq!(where_to(&page(&[(1, 1, 10)], 0, flags), 1, 1), "perhaps");
+        }
+        assert_eq!(where_to(&page(&[], 0, LEAF_AND_ROOT), 1, 1), "perhaps");
+        assert_eq!(where_to(&page(&[(1, 1, u32::MAX)], 0, LEAF_AND_ROOT), 1, 1), "perhaps");
+    }
+
+    #[test]
+    fn what_may_stand_on_the_next_page_is_looked_for_there() {
+        let leaf = |limit| page(&[(1, 1, 10), (1, 2, 11), limit], 7, LEAF_AND_ROOT);
+        // The chain may go on there, or does not.
+        assert_eq!(where_to(&leaf((1, 3, 0)), 1, 2), "perhaps");
+        assert_eq!(where_to(&leaf((2, 1, 0)), 1, 2), "row on 11");
+        assert_eq!(where_to(&leaf((1, 2, 0)), 1, 2), "page 7");
+        assert_eq!(where_to(&leaf((1, 3, 0)), 1, 3), "page 7");
+        assert_eq!(where_to(&page(&[(1, 1, 10), (1, 2, 0)], u32::MAX, LEAF_AND_ROOT), 1, 2), "perhaps");
+    }
+
+    #[test]
+    fn from_above_the_way_goes_down() {
+        let inner = page(&[(0, 0, 4), (1, 50, 5), (2, 1, 6)], 0, 2);
+        let ways = [(1, 49), (1, 50), (1, 99), (2, 1), (3, 0)].map(|(chain, seq)| where_to(&inner, chain, seq));
+        assert_eq!(ways, ["page 4", "page 5", "page 5", "page 6", "page 6"]);
+        for block in [0, u32::MAX] {
+            assert_eq!(where_to(&page(&[(0, 0, block)], 0, 2), 1, 1), "perhaps");
+        }
     }
 }

@@ -243,3 +243,31 @@ fn partitions_get_the_indexes_of_their_log() {
     }
     assert_eq!(texts(&mut client, "SELECT notary.index_log('parts', '{time}')"), ["{}"]);
 }
+
+/// Who may not read a table may not keep a lock on it either, and is told nothing of it.
+#[test]
+fn of_a_table_that_one_may_not_read_nothing_is_said_and_no_lock_is_kept() {
+    let db = fresh_db("strangers_lock");
+    let mut client = db.client();
+    run(
+        &mut client,
+        "SELECT notary.create_log('secret'); CREATE ROLE no_reader; GRANT USAGE ON SCHEMA notary TO no_reader",
+    );
+    run(&mut client, "BEGIN; SET LOCAL ROLE no_reader");
+    assert_eq!(texts(&mut client, "SELECT notary.log_indexes('secret')"), ["{}"]);
+    let locks = "SELECT count(*)::text FROM pg_locks WHERE relation = 'secret'::regclass AND pid = pg_backend_pid()";
+    assert_eq!(texts(&mut client, locks), ["0"]);
+    run(&mut client, "ROLLBACK; DROP OWNED BY no_reader; DROP ROLE no_reader");
+}
+
+/// What an index is for is said by its columns and its condition, and not by what stands in a text of that.
+#[test]
+fn an_index_of_another_condition_is_another_one() {
+    let db = fresh_db("other_condition");
+    let mut client = db.client();
+    run(&mut client, "SELECT notary.create_log('odd', indexes => '{}')");
+    run(&mut client, "CREATE INDEX ON odd (result, occurred_at, id) WHERE result <> 'success WITH (x)'");
+    assert_eq!(texts(&mut client, "SELECT notary.log_indexes('odd')"), ["{}"]);
+    run(&mut client, "CREATE INDEX ON odd (result, occurred_at, id) WITH (fillfactor = 80) WHERE result <> 'success'");
+    assert_eq!(texts(&mut client, "SELECT notary.log_indexes('odd')"), ["{result}"]);
+}

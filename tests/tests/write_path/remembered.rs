@@ -1,7 +1,7 @@
 //! What a session remembers of a chain's end from one transaction to the next is believed only as far as the table says so too.
 
 use super::{chains, log, run};
-use notary_tests::verdict::behind_the_guard;
+use notary_tests::verdict::{behind_the_guard, round_the_guard};
 
 /// `seq` and whether `prev` is the hash of the row before, of the row with the highest id.
 const LAST: &str =
@@ -26,6 +26,26 @@ fn a_hash_that_was_changed_behind_the_guard_is_what_the_next_row_goes_on_from() 
     behind_the_guard(&db, &["UPDATE audit SET notary_hash = sha256('') WHERE id = 1"]);
     run(&mut client, "INSERT INTO audit (id) VALUES (2)");
     assert_eq!(db.value(LAST), "2 true");
+}
+
+/// A page that is gone is asked for once at most: no session goes on failing over what it remembers.
+#[test]
+fn an_index_that_was_emptied_in_its_file_is_no_lasting_trouble() {
+    let (_db, mut client) = log("emptied");
+    run(&mut client, "INSERT INTO audit (id) SELECT i FROM generate_series(1, 3000) AS i");
+    run(&mut client, "INSERT INTO audit (id) VALUES (4001)");
+    run(
+        &mut client,
+        "BEGIN; CLUSTER audit USING audit_notary_chain_notary_seq_key; INSERT INTO audit (id) VALUES (4002)",
+    );
+    for sql in round_the_guard(&["TRUNCATE audit"]) {
+        run(&mut client, sql);
+    }
+    run(&mut client, "COMMIT");
+    // PostgreSQL's own words, where the page is gone.
+    drop(client.batch_execute("INSERT INTO audit (id) VALUES (1)"));
+    run(&mut client, "INSERT INTO audit (id) VALUES (2)");
+    run(&mut client, "INSERT INTO audit (id) VALUES (3)");
 }
 
 /// An index of many leaves, whose ends move from page to page while two sessions take turns at two chains.
