@@ -39,6 +39,7 @@ fn main() {
         }
     };
     let mut report = Report::new(sizes);
+    report.look_around();
     report.begin("the servers start");
     let servers = Servers::start();
     report.facts = servers.facts();
@@ -98,10 +99,9 @@ fn what_run(report: &Report) -> String {
         (few, many) if few < many => format!("{few} to {many}"),
         (all, _) => all.to_string(),
     };
-    // One that is idle has a load far below one.
-    let busy = match report.load {
-        (load, cores) if load >= 1.0 => format!(
-            " **When it began, the machine was busy with other work (a load of {load:.1} on {cores} cores): these figures say \
+    let busy = match report.busy {
+        (busy, cores) if busy >= 0.2 => format!(
+            " **When it began, the machine was busy with other work ({busy:.1} of {cores} cores in use): these figures say \
              little.**"
         ),
         _ => String::new(),

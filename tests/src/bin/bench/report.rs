@@ -29,23 +29,39 @@ pub struct Report {
     pub rates: Vec<Rates>,
     /// On what, and how.
     pub facts: Vec<String>,
-    /// How many processes wanted to run when it began, and for how many there is room.
-    pub load: (f64, usize),
+    /// How many processors were in use before it began, and how many there are.
+    pub busy: (f64, usize),
     begin: Instant,
+}
+
+/// Since the machine began, summed up over its processors: ticks in which there was nothing to do, and all.
+fn idle_ticks() -> Option<(u64, u64)> {
+    let stat = std::fs::read_to_string("/proc/stat").ok()?;
+    let all: Vec<u64> = stat.lines().next()?.split(' ').filter_map(|ticks| ticks.parse().ok()).collect();
+    // user, nice, system, idle, waiting for the disk, …
+    Some((all.get(3)? + all.get(4)?, all.iter().take(8).sum()))
 }
 
 impl Report {
     pub fn new(sizes: Sizes) -> Self {
-        let average = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
-        let load = average.split(' ').next().and_then(|load| load.parse().ok()).unwrap_or_default();
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
         Self {
             sizes,
             figures: BTreeMap::new(),
             rates: Vec::new(),
             facts: Vec::new(),
-            load: (load, cores),
+            busy: (0.0, 1),
             begin: Instant::now(),
+        }
+    }
+
+    /// Looks for two seconds how busy the machine is with other work. Not at its load, which remembers the build of this.
+    pub fn look_around(&mut self) {
+        let before = idle_ticks();
+        std::thread::sleep(Duration::from_secs(2));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        if let Some((before, now)) = before.zip(idle_ticks()) {
+            let [idle, all] = [now.0 - before.0, now.1 - before.1].map(|ticks| ticks as f64);
+            self.busy = ((1.0 - idle / all.max(1.0)) * cores as f64, cores);
         }
     }
 

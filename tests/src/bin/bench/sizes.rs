@@ -35,7 +35,7 @@ pub struct Sizes {
 pub const FULL: Sizes = Sizes {
     name: "full",
     rounds: 5,
-    many_rounds: 7,
+    many_rounds: 21,
     few_rounds: 3,
     load: Duration::from_secs(2),
     bulk: 300_000,
