@@ -161,6 +161,7 @@ fn label(report: &Report, target: &Target) -> String {
         .replace("single-row INSERT, autocommit, ", "INSERT, ")
         .replace(&report.sizes.put_into(", scale {scale}, 8 clients, all four tables tracked"), ", tracked")
         .replace("indexed by time and resource", "two indexes")
+        .replace("a primary key only", "key only")
         .replace("all indexes of notary.search", "all indexes")
         .replace("right after ", "after ")
         .replace("of transactions ", "")

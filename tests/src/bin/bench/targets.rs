@@ -94,6 +94,7 @@ const PLAIN: Against = Against::Without("plain");
 const DIY: Against = Against::Today("DIY");
 
 /// The trigger that this is compared with stores its rows in a table with a primary key and no other index.
+const KEYED: &str = "pgbench TPC-B, scale {scale}, 8 clients, all four tables tracked, a primary key only";
 const LEAN: &str = "pgbench TPC-B, scale {scale}, 8 clients, all four tables tracked, indexed by time and resource";
 const ALL_INDEXES: &str =
     "pgbench TPC-B, scale {scale}, 8 clients, all four tables tracked, all indexes of notary.search";
@@ -155,6 +156,9 @@ pub const TARGETS: &[Target] = &[
     ratio("lean", LEAN, Against::Without("untracked"), 0.75).headline(),
     ratio("lean trigger", LEAN, Against::Today("PL/pgSQL trigger"), 1.05).headline(),
     reported("lean pgaudit", LEAN, Against::Today("pgaudit")),
+    reported("keyed", KEYED, Against::Without("untracked")).headline(),
+    reported("keyed trigger", KEYED, Against::Today("PL/pgSQL trigger")).headline(),
+    reported("keyed pgaudit", KEYED, Against::Today("pgaudit")),
     reported("capture", ALL_INDEXES, Against::Without("untracked")).headline(),
     reported("capture trigger", ALL_INDEXES, Against::Today("PL/pgSQL trigger")).headline(),
     reported("capture pgaudit", ALL_INDEXES, Against::Today("pgaudit")),

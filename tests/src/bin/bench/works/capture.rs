@@ -10,6 +10,14 @@ use notary_tests::talk::run as sql;
 
 const TABLES: [&str; 4] = ["pgbench_accounts", "pgbench_branches", "pgbench_history", "pgbench_tellers"];
 
+/// Logs that changes go to: with all that notary.search goes by, with what whose changes are asked for goes by, and with no more
+/// than the PL/pgSQL trigger's table has. Against untracked, that trigger, and pgaudit.
+const TRACKED: [(&str, &str, [&str; 3]); 3] = [
+    ("tracked", "NULL", ["capture", "capture trigger", "capture pgaudit"]),
+    ("tracked, lean", "'{time,resource}'", ["lean", "lean trigger", "lean pgaudit"]),
+    ("tracked, bare", "'{}'", ["keyed", "keyed trigger", "keyed pgaudit"]),
+];
+
 pub fn run(servers: &Servers, report: &mut Report) {
     let sizes = report.sizes;
     let work = "pgbench TPC-B, scale {scale}, 8 clients";
@@ -19,14 +27,12 @@ pub fn run(servers: &Servers, report: &mut Report) {
         ("untracked", main.bare_db("untracked")),
         ("tracked", main.fresh_db("tracked")),
         ("tracked, lean", main.fresh_db("lean")),
+        ("tracked, bare", main.fresh_db("keyed")),
         ("PL/pgSQL trigger", main.bare_db("trigger")),
     ];
     match &servers.audited {
         Ok(cluster) => dbs.push(("pgaudit", cluster.bare_db("audited"))),
-        Err(why) => {
-            report.missing("capture pgaudit", why);
-            report.missing("lean pgaudit", why);
-        }
+        Err(why) => TRACKED.iter().for_each(|(_, _, [.., key])| report.missing(key, why)),
     }
     for (_, db) in &dbs {
         db.cluster().run("pgbench", &["-i", "-q", "-s", &sizes.scale.to_string(), db.name()]).ok();
@@ -34,24 +40,20 @@ pub fn run(servers: &Servers, report: &mut Report) {
         let key = "ALTER TABLE pgbench_history ADD COLUMN id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY";
         sql(&mut db.client(), key);
     }
-    // With all that notary.search goes by, and with what whose changes are asked for goes by.
-    for ((_, db), indexes) in dbs[1..=2].iter().zip(["NULL", "'{time,resource}'"]) {
+    for ((_, db), (_, indexes, _)) in dbs[1..].iter().zip(TRACKED) {
         let client = &mut db.client();
         sql(client, &format!("SELECT notary.create_log('trail', indexes => {indexes})"));
         for table in TABLES {
             sql(client, &format!("SELECT notary.track('{table}', 'trail')"));
         }
     }
-    audit_trigger(&mut dbs[3].1.client(), &TABLES);
+    audit_trigger(&mut dbs[4].1.client(), &TABLES);
     for (_, db) in &dbs {
         settle(db);
     }
     let runs = alternate(sizes.rounds, dbs.iter().map(|(name, db)| contender(name, db, report)).collect());
     report.rates(work, "transactions", &runs);
-    for (ours, keys) in [
-        ("tracked, lean", ["lean", "lean trigger", "lean pgaudit"]),
-        ("tracked", ["capture", "capture trigger", "capture pgaudit"]),
-    ] {
+    for (ours, _, keys) in TRACKED {
         for (key, theirs) in keys.into_iter().zip(["untracked", "PL/pgSQL trigger", "pgaudit"]) {
             if theirs != "pgaudit" || servers.audited.is_ok() {
                 report.set(key, runs.ratio(ours, theirs));
@@ -60,7 +62,7 @@ pub fn run(servers: &Servers, report: &mut Report) {
     }
     // An UPDATE that adds nought changes nothing, and is no event.
     let expected = "SELECT count(*) + 3 * count(*) FILTER (WHERE delta <> 0) FROM pgbench_history";
-    for (name, db) in &dbs[1..=2] {
+    for (name, db) in &dbs[1..=TRACKED.len()] {
         assert_eq!(db.value(&format!("SELECT count(*) = ({expected}) FROM trail")), "t", "{name}: changes are missing");
     }
     for (_, db) in dbs {
