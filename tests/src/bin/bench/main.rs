@@ -72,7 +72,7 @@ fn long(report: &Report) -> String {
     let facts: Vec<_> = report.facts.iter().map(|fact| format!("- {fact}\n")).collect();
     format!(
         "{}\n{}\nAnd how fast each contender was, medians of that run. They are not comparable with those of other machines, nor \
-         of other runs:\n\n{}\nMeasured so:\n\n{}",
+         of other runs. Dividing two of them does not give the ratio above, which is the median of the ratios of single rounds:\n\n{}\nMeasured so:\n\n{}",
         what_run(report),
         table::targets(report),
         table::rates(report),

@@ -65,9 +65,16 @@ pub fn svg(report: &Report) -> String {
     let mut y = 16.0;
     let costs = |against: Against| matches!(against, Against::Without(_));
     let wins = |against: Against| matches!(against, Against::Today(_));
-    panel(&mut body, &mut y, report, "What protection costs: speed as a part of the speed without", &WITHOUT, costs);
+    panel(
+        &mut body,
+        &mut y,
+        report,
+        "What protection costs: speed as a part of the speed without it, or of an undisturbed log",
+        &WITHOUT,
+        costs,
+    );
     y += 14.0;
-    panel(&mut body, &mut y, report, "Against what is used today: times as fast", &TODAY, wins);
+    panel(&mut body, &mut y, report, "Against others: times as fast", &TODAY, wins);
     legend(&mut body, &mut y);
     let height = y + 8.0;
     format!(

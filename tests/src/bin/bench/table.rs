@@ -153,7 +153,7 @@ mod tests {
             "| single-row INSERT, autocommit, 16 clients | plain | 0.915 | 0.900 to 0.930 | ≥ 0.92 | **no** |",
             "| transactions that hold 5 ms, 32 clients | DIY | 33.3 | 32.0 to 34.0 | ≥ 30 | yes |",
             "| notary.verify, one process, 1,000,000 entries |  | 1,230,000/s |  | ≥ 1,000,000/s | yes |",
-            "| notary.verify, two workers | one | – (not built) |  | ≥ 1.7 |  |",
+            "| notary.verify, two workers | one process | – (not built) |  | ≥ 1.7 |  |",
             "| memory of notary.verify at 10,000,000 entries, over the backend's start |  | 5 MiB |  | ≤ 64 MiB | yes |",
             "| COPY of 1,000,000 rows | plain | – (not in the full run) |  | ≥ 0.65 |  |",
             "| INSERT into a table that is no log, 1 client, with the extension | without it | – (not in the full run) |  | 1.00 ± 0.02 |  |",
