@@ -25,7 +25,7 @@ ask "CREATE EXTENSION pg_notary"
 ask "CREATE TABLE source AS SELECT i::bigint AS id, 'usr_' || i % 5000 AS actor, 'customer.pii.export' AS action,
          now() + i * interval '1 ms' AS at, i % 1000 AS n, (i % 100000)::numeric(12,2) / 100 AS amount, i % 2 = 0 AS ok,
          jsonb_build_object('ip', '192.0.2.' || i % 256, 'ref', left(md5(i::text), 12), 'items', i % 40) AS data
-     FROM generate_series(1, 1000000) AS i"
+     FROM generate_series(1, 3000000) AS i"
 ask "VACUUM source"
 ask "CREATE TABLE rows (LIKE source)"
 ask "SELECT notary.protect('rows')" >/dev/null
