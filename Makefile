@@ -83,7 +83,7 @@ regress-accept: stage ## Write down what they show now as expected; look at the 
 bench: setup-bench stage ## Every figure in the README, side by side with what it is held to: less than 15 minutes, 8 GB
 	$(ENV); cargo run --quiet -p notary-tests --bin bench -- full --write
 
-bench-quick: setup-bench stage ## The same with smaller sizes, in less than 2 minutes; changes no page
+bench-quick: setup-bench stage ## The same with smaller sizes, in some 2 minutes; changes no page
 	$(ENV); cargo run --quiet -p notary-tests --bin bench -- quick
 
 bench-profile: setup-build stage ## Where the time of a protected INSERT goes, step by step; needs perf
