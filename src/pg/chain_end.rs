@@ -11,11 +11,10 @@
 //!   entry of a row that was rolled back, and its row is visible under SnapshotSelf and has this hash.
 
 use super::heap::Tid;
-use super::index::short_digest;
 use super::index_scan::{ALTERNATIVE, DELETED, HALF_DEAD, KeyPart, LEAF, OPAQUE, first_row, half, key_of, word};
 use super::page::BLOCK_SIZE;
 use super::relation::Rel;
-use super::snapshot;
+use super::{snapshot, text};
 use notary_core::digest::Digest;
 use pgrx::pg_sys;
 
@@ -178,7 +177,7 @@ unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, entry: &Entry<'_>) -> bool
         let mut is_null = true;
         let number = i32::try_from(entry.column + 1).unwrap_or(0);
         let value = pg_sys::htup::heap_getattr(&mut tuple, number, (*table).rd_att, &mut is_null);
-        let has = !speculative && !is_null && short_digest(value).is_some_and(|found| found == *entry.hash);
+        let has = !speculative && !is_null && text::bytes(value).is_some_and(|found| found == entry.hash.as_bytes());
         ReleaseBuffer(buffer);
         has
     }

@@ -7,7 +7,7 @@ use super::catalog_scan;
 use super::chain_end::{self, Entry, Leaf};
 use super::relation::Rel;
 use super::row::NotaryColumns;
-use super::{compat, snapshot};
+use super::{compat, snapshot, text};
 use notary_core::digest::Digest;
 use pgrx::pg_sys;
 
@@ -248,27 +248,12 @@ pub unsafe fn digest(value: pg_sys::Datum) -> Option<Digest> {
     // SAFETY: a varlena by the caller's promise; a copy is made only if it was toasted, which 32 bytes never are unless
     // somebody put something else there.
     unsafe {
-        let short = short_digest(value);
-        if short.is_some() {
-            return short;
+        if let Some(bytes) = text::bytes(value) {
+            return Digest::from_slice(bytes);
         }
         let packed = pg_sys::pg_detoast_datum_packed(value.cast_mut_ptr());
         let bytes = std::slice::from_raw_parts(pgrx::vardata_any(packed).cast::<u8>(), pgrx::varsize_any_exhdr(packed));
         Digest::from_slice(bytes)
-    }
-}
-
-/// The 32 bytes of a bytea Datum as they lie in nearly every row, with a header of one byte; None for any other. Cannot raise.
-///
-/// # Safety
-/// `value` is a non-null bytea.
-pub unsafe fn short_digest(value: pg_sys::Datum) -> Option<Digest> {
-    /// The length with itself, above a bit that is set.
-    const SHORT: u8 = 33 << 1 | 1;
-    // SAFETY: a varlena by the caller's promise, as long as its header says.
-    unsafe {
-        let start = value.cast_mut_ptr::<u8>();
-        (*start == SHORT).then(|| Digest::new(*start.add(1).cast::<[u8; 32]>()))
     }
 }
 

@@ -63,10 +63,10 @@ const HEAD: usize = 24;
 /// A text is aligned as an integer.
 const ALIGN: usize = 4;
 
-/// The bytes of a text as it lies in a row or in memory; None where it is compressed or stored elsewhere.
+/// The bytes of a text or a bytea as it lies in a row or in memory; None where it is compressed or stored elsewhere. Cannot raise.
 ///
 /// # Safety
-/// A text that is not NULL, which outlives what is given back.
+/// A value of variable length that is not NULL, which outlives what is given back.
 pub unsafe fn bytes<'v>(value: pg_sys::Datum) -> Option<&'v [u8]> {
     // SAFETY: as many bytes as the header says, of which two bits say what kind of header it is.
     unsafe {

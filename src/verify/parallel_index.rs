@@ -3,7 +3,7 @@
 
 use super::index::{Key, Sum, Table};
 use super::parallel::{Workers, next_pages};
-use super::rows::Subject;
+use super::rows::{Subject, is_settled};
 use crate::pg::heap::{Layout, Tid};
 use crate::pg::index_scan::{self, Together};
 use crate::pg::parallel::{self, Plan, Shared, worker_entry};
@@ -128,8 +128,8 @@ fn share(table: &Table<'_>, index: &Rel, task: &Task, key: &Key, shared: Shared<
     }
     let (mut sum, mut count) = (Sum::default(), 0);
     let settled = |root: Tid| {
-        let rows = shared.bytes.get(root.block as usize).map_or(0, |rows| rows.load(Ordering::Relaxed));
-        (1..=u16::from(rows)).contains(&root.offset)
+        let rows = shared.bytes.get(root.block as usize);
+        rows.is_some_and(|rows| is_settled(rows.load(Ordering::Relaxed), root))
     };
     let together = Some(Together::of(shared, entries));
     table.each_entry(

@@ -151,7 +151,7 @@ impl<'a> Subject<'a> {
 
     /// If an index entry with this root is that of a row that was read, does it lead to it without a look at its page?
     pub fn is_settled(&self, root: Tid) -> bool {
-        self.settled.get(root.block as usize).is_some_and(|rows| (1..=u16::from(*rows)).contains(&root.offset))
+        self.settled.get(root.block as usize).is_some_and(|rows| is_settled(*rows, root))
     }
 
     fn settle(&mut self, block: u32, rows: u16) {
@@ -338,6 +338,11 @@ impl<'a> Subject<'a> {
         }
         Ok((entries, settled))
     }
+}
+
+/// Is a root one of a page with so many settled rows?
+pub fn is_settled(rows: u8, root: Tid) -> bool {
+    (1..=u16::from(rows)).contains(&root.offset)
 }
 
 /// Pages, some at a time.
