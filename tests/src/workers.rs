@@ -23,13 +23,15 @@ pub struct Checker {
     notices: Notices,
 }
 
-/// What was shared out of one table, and how many entries each process saw; the leader, if it took part, is the first.
+/// What was shared out of one table, and how many entries each process saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Share {
     /// `rows` or `index`.
     pub what: String,
-    /// By process.
-    pub entries: Vec<u64>,
+    /// The session's own process, 0 where it left the work to the workers.
+    pub leader: u64,
+    /// Each worker that was started.
+    pub workers: Vec<u64>,
 }
 
 impl Checker {
@@ -80,6 +82,6 @@ impl Checker {
 fn share(said: &str) -> Option<Share> {
     let (_, said) = said.split_once(" workers shared the ")?;
     let (what, entries) = said.split_once(": [")?;
-    let entries = entries.strip_suffix(']')?.split(", ").map(|n| n.parse().expect("a number")).collect();
-    Some(Share { what: what.to_owned(), entries })
+    let mut entries = entries.strip_suffix(']')?.split(", ").map(|n| n.parse().expect("a number"));
+    Some(Share { what: what.to_owned(), leader: entries.next()?, workers: entries.collect() })
 }
