@@ -11,11 +11,12 @@
 //!   or index expression) cannot know, and takes another chain.
 //! * A rollback to a savepoint gives back the locks taken since, and the rows: heads are looked up again, chains whose
 //!   lock was taken inside are forgotten. Rows in flight of statements that began before the savepoint stay known.
-//! * Across transactions only a hint stays: a chain and its last entry. One scan from there on confirms it.
+//! * Across transactions only a hint stays: a chain and its last entry. A look at its place in the index confirms it.
 //!
-//! The head of a chain nobody remembers is the highest visible entry in the index. After a large rollback that scan
-//! would walk all the dead entries, so it gives up early and the head is found by doubling and halving, which a chain
-//! without gaps allows.
+//! The head of a chain nobody remembers is the highest visible entry in the index. After a large rollback that scan would
+//! walk all the dead entries, so it gives up early. Such a chain is littered: whoever goes on with it meets a dead entry at each
+//! place. So another chain is taken, unless there are many littered ones already, or no others; then the head is found by
+//! doubling and halving, which a chain without gaps allows.
 
 use super::plan::Plan;
 use crate::error::Error;
@@ -91,8 +92,10 @@ struct Heads {
 
 /// A backend that has written to more logs than this forgets the hints of all.
 const MAX_HINTS: usize = 10_000;
-/// Dead entries at a chain's end that are looked at one by one.
+/// Dead entries at a chain's end that are looked at one by one; with more of them it is littered.
 const MAX_DEAD: u32 = 64;
+/// How many littered chains are passed by.
+const MAX_LITTERED: usize = 4;
 
 /// What is known of one table's heads. It is borrowed while PostgreSQL is called: the index, locks. No code of a user runs there,
 /// so that nobody else asks for it; and an error that unwinds leaves it as it is, so that rows in flight of statements around the
@@ -195,15 +198,31 @@ impl Heads {
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
+        let mut littered = Vec::new();
         for chain in first.into_iter().chain(rest) {
             if self.held.iter().any(|h| h.chain == chain) || !lock(plan, chain).try_acquire() {
                 continue;
             }
             let remembered = hint.filter(|h| h.chain == chain);
-            if let Some(next) = self.hold(plan, chain, remembered, index) {
-                return Ok(next);
+            match find(plan, chain, remembered, index) {
+                (Sought::Head(head), leaf) => return Ok(self.hold(chain, head, leaf)),
+                (Sought::Damaged, _) => damaged += 1,
+                (Sought::Littered, _) => {
+                    lock(plan, chain).release();
+                    littered.push(chain);
+                    if littered.len() > MAX_LITTERED {
+                        break;
+                    }
+                }
             }
-            damaged += 1;
+        }
+        for chain in littered {
+            if lock(plan, chain).try_acquire() {
+                match look_up(plan, chain, index) {
+                    Some(head) => return Ok(self.hold(chain, head, None)),
+                    None => damaged += 1,
+                }
+            }
         }
         self.wait(plan, index, damaged)
     }
@@ -225,20 +244,17 @@ impl Heads {
         for offset in 0..count {
             let chain = plan.first_chain + (start + offset) % count;
             lock(plan, chain).acquire();
-            if let Some(next) = self.hold(plan, chain, None, index) {
-                return Ok(next);
+            if let Some(head) = look_up(plan, chain, index) {
+                return Ok(self.hold(chain, head, None));
             }
         }
         Err(Error::NoChain { table: table(), why: "Every chain is damaged.".into() })
     }
 
-    /// Notes that the chain's lock is held and finds its head; None when the chain is damaged at its end.
-    fn hold(&mut self, plan: &Plan, chain: u32, remembered: Option<Hint>, index: &mut ChainIndex<'_>) -> Option<Next> {
-        let mut leaf = remembered.and_then(|hint| hint.leaf);
-        let confirmed = remembered.and_then(|hint| confirm(hint.head?, &mut leaf, chain, index));
-        let head = confirmed.or_else(|| look_up(plan, chain, index))?;
+    /// Notes that the lock of a chain with this head is held.
+    fn hold(&mut self, chain: u32, head: Head, leaf: Option<Leaf>) -> Next {
         self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None, leaf });
-        Some(after(chain, head))
+        after(chain, head)
     }
 }
 
@@ -317,21 +333,53 @@ fn confirm(head: Head, leaf: &mut Option<Leaf>, chain: u32, index: &mut ChainInd
     is_head.then_some(head)
 }
 
-/// The head of a chain that nothing is known of; None when its last entry is damaged.
-fn look_up(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
-    let found = match index.last(i32::try_from(chain).ok()?, MAX_DEAD) {
-        Last::Entry(found) => found,
-        Last::None => {
-            return Some(Head { seq: 0, hash: plan.header_hash });
-        }
-        Last::GaveUp => match search(chain, index)? {
-            0 => {
-                return Some(Head { seq: 0, hash: plan.header_hash });
-            }
-            seq => probe(index, chain, seq)?,
-        },
+/// What is found at the end of a chain.
+enum Sought {
+    Head(Head),
+    /// So much that is dead that the head was not come to.
+    Littered,
+    /// Its last entry cannot be gone on from, or it has a gap, which only tampering makes.
+    Damaged,
+}
+
+/// The head of a chain: the remembered one, if it still is, or else what a scan finds; and on which leaf it is, if that is known.
+fn find(plan: &Plan, chain: u32, remembered: Option<Hint>, index: &mut ChainIndex<'_>) -> (Sought, Option<Leaf>) {
+    let mut leaf = remembered.and_then(|hint| hint.leaf);
+    let confirmed = remembered.and_then(|hint| confirm(hint.head?, &mut leaf, chain, index));
+    (confirmed.map_or_else(|| scan(plan, chain, index), Sought::Head), leaf)
+}
+
+/// The head of a chain that nothing is known of.
+fn scan(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Sought {
+    let Ok(number) = i32::try_from(chain) else {
+        return Sought::Damaged;
     };
-    // Room for one more, and a hash to go on from: anything else was put there by somebody else.
+    match index.last(number, MAX_DEAD) {
+        Last::Entry(found) => head_of(found).map_or(Sought::Damaged, Sought::Head),
+        Last::None => Sought::Head(before_all(plan)),
+        Last::GaveUp => Sought::Littered,
+    }
+}
+
+/// The same, whatever is in the way; None when the chain is damaged.
+fn look_up(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+    match scan(plan, chain, index) {
+        Sought::Head(head) => Some(head),
+        Sought::Damaged => None,
+        Sought::Littered => match search(chain, index)? {
+            0 => Some(before_all(plan)),
+            seq => head_of(probe(index, chain, seq)?),
+        },
+    }
+}
+
+/// The head of a chain without entries.
+fn before_all(plan: &Plan) -> Head {
+    Head { seq: 0, hash: plan.header_hash }
+}
+
+/// An entry with room for one more, and a hash to go on from: anything else was put there by somebody else.
+fn head_of(found: Found) -> Option<Head> {
     let seq = u64::try_from(found.seq).ok().filter(|seq| (1..i64::MAX as u64).contains(seq))?;
     Some(Head { seq, hash: found.hash? })
 }

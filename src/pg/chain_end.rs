@@ -5,10 +5,11 @@
 //! Invariants:
 //! * How a page was come to does not matter: what it says of its own entries and of what follows on it is right as long as it
 //!   is part of the tree, and a page that is not says so.
-//! * Only a clear yes counts. Whatever is odd, or only less simple (an entry twice, a page that was split just now, a row that
+//! * Only a clear yes counts. Whatever is odd, or only less simple (a list of rows, a page that was split just now, a row that
 //!   was moved), is for a scan to say.
-//! * A yes is what a scan would say: the entry stands in the index once, nothing of its chain stands behind it, not even an
-//!   entry of a row that was rolled back, and its row is visible under SnapshotSelf and has this hash.
+//! * A yes is what scans would say: the entry's row is visible under SnapshotSelf and has this hash, and no row is visible that
+//!   the index has at the chain's next place, nor the first one that it has behind the entry. After a large rollback these are
+//!   rows that never were, and each transaction comes by them.
 
 use super::heap::Tid;
 use super::index_scan::{ALTERNATIVE, DELETED, HALF_DEAD, KeyPart, LEAF, OPAQUE, first_row, half, key_of, word};
@@ -30,6 +31,15 @@ unsafe extern "C-unwind" {
         tuple: pg_sys::HeapTuple,
         buffer: *mut pg_sys::Buffer,
         keep: bool,
+    ) -> bool;
+    fn heap_hot_search_buffer(
+        tid: pg_sys::ItemPointer,
+        rel: pg_sys::Relation,
+        buffer: pg_sys::Buffer,
+        snapshot: pg_sys::Snapshot,
+        tuple: pg_sys::HeapTuple,
+        all_dead: *mut bool,
+        first: bool,
     ) -> bool;
 }
 
@@ -64,28 +74,49 @@ pub fn leaf_of(table: &Rel, index: pg_sys::Relation, entry: &Entry<'_>, near: Op
         pg_sys::ffi::pg_guard_ffi_boundary(|| {
             let file = (*(*index).rd_rel).relfilenode;
             let near = near.filter(|near| near.file == file).and_then(|near| last(index, entry, near.block));
-            leaf = near
-                .or_else(|| last(index, entry, 0))
-                .filter(|(_, tid)| has_hash(table.raw(), *tid, entry))
-                .map(|(block, _)| Leaf { file, block });
+            let Some(found) = near.or_else(|| last(index, entry, 0)) else {
+                return;
+            };
+            let Some((block, row)) = found.entry else {
+                return;
+            };
+            let is_last = has_hash(table.raw(), row, entry)
+                && !found.followers.iter().flatten().any(|row| is_visible(table.raw(), *row));
+            leaf = is_last.then_some(Leaf { file, block });
         });
     }
     leaf
 }
 
 /// Where a page leads.
+#[derive(Debug, PartialEq, Eq)]
 enum Step {
     Page(u32),
-    /// The entry is here, and it is its chain's last one.
-    Last(Tid),
+    /// All that matters was seen.
+    End,
 }
 
-/// Goes from a page, 0 for the first one that tells of the root, to where the entry has to be; the leaf and where its row is, if
-/// it ends its chain.
+/// Looks for a chain's last entry and what follows it.
+struct Search {
+    wanted: [KeyPart; 2],
+    /// The chain's next place.
+    next: [KeyPart; 2],
+    /// The leaf that has the entry, and the entry's row.
+    entry: Option<(u32, Tid)>,
+    /// If one of these is visible, it is not the last.
+    followers: [Option<Tid>; MAX_FOLLOWERS],
+}
+
+/// One place is given out again and again to rows that are rolled back, until a scan or VACUUM comes by. With more of them a scan
+/// it is.
+const MAX_FOLLOWERS: usize = 4;
+
+/// Goes from a page, 0 for the first one that tells of the root, to where the entry has to be, and as far behind it as may matter.
 ///
 /// # Safety
 /// An open b-tree over (int4, int8) with such a page, and PostgreSQL's errors are caught.
-unsafe fn last(index: pg_sys::Relation, entry: &Entry<'_>, start: u32) -> Option<(u32, Tid)> {
+unsafe fn last(index: pg_sys::Relation, entry: &Entry<'_>, start: u32) -> Option<Search> {
+    let mut search = Search::of(entry.chain, entry.seq)?;
     let mut block = start;
     for _ in 0..MAX_STEPS {
         // SAFETY: the first page is always there, and the tree does not lead behind the index's end; if it did, reading raises.
@@ -93,13 +124,13 @@ unsafe fn last(index: pg_sys::Relation, entry: &Entry<'_>, start: u32) -> Option
             let buffer = ReadBuffer(index, block);
             LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
             let page = std::slice::from_raw_parts(pg_sys::BufferGetPage(buffer).cast::<u8>(), BLOCK_SIZE);
-            let step = if block == 0 { root(page) } else { follow(page, entry.chain, entry.seq) };
+            let step = if block == 0 { root(page) } else { search.follow(block, page) };
             UnlockReleaseBuffer(buffer);
             step?
         };
         match step {
             Step::Page(next) => block = next,
-            Step::Last(tid) => return Some((block, tid)),
+            Step::End => return Some(search),
         }
     }
     None
@@ -115,49 +146,115 @@ fn page_of(block: u32) -> Option<Step> {
     (![0, u32::MAX].contains(&block)).then_some(Step::Page(block))
 }
 
-/// From a page of the tree to the next, or to the row.
-fn follow(page: &[u8], chain: i32, seq: i64) -> Option<Step> {
-    let wanted = [KeyPart::Value(i64::from(chain)), KeyPart::Value(seq)];
-    let limit = BLOCK_SIZE - OPAQUE;
-    let (right, flags) = (word(page, limit + 4)?, half(page, limit + 12)?);
-    let items = page.get(24..usize::from(half(page, 12)?))?;
-    if half(page, 14)? == 0 || flags & (DELETED | HALF_DEAD) != 0 {
-        return None;
+/// A page of the tree that is in use.
+struct Page<'p> {
+    /// As far as tuples are.
+    bytes: &'p [u8],
+    pointers: &'p [u8],
+    right: u32,
+    is_leaf: bool,
+}
+
+impl<'p> Page<'p> {
+    fn of(page: &'p [u8]) -> Option<Self> {
+        let limit = BLOCK_SIZE - OPAQUE;
+        let (right, flags) = (word(page, limit + 4)?, half(page, limit + 12)?);
+        let pointers = page.get(24..usize::from(half(page, 12)?))?;
+        let in_use = half(page, 14)? != 0 && flags & (DELETED | HALF_DEAD) == 0;
+        in_use.then_some(Self { bytes: page.get(..limit)?, pointers, right, is_leaf: flags & LEAF != 0 })
     }
-    let item = |number: usize| {
-        let pointer = word(items, number * 4)?;
-        Some((page.get((pointer & 0x7fff) as usize..limit)?, pointer >> 15 & 3))
-    };
-    // What is on a page with a right sibling is below its first item.
-    let (first, above) = match right {
-        0 => (0, None),
-        _ => (1, Some(key_of(item(0)?.0)?)),
-    };
-    if above.is_some_and(|above| wanted >= above) {
-        return page_of(right); // split since we came from above
+
+    fn count(&self) -> usize {
+        self.pointers.len() / 4
     }
-    let is_leaf = flags & LEAF != 0;
-    // The last item that is not above what is wanted; an inner page's first item stands for whatever is below the second.
-    let (mut low, mut high) = (first, items.len() / 4);
-    while high - low > 1 {
-        let middle = low + (high - low) / 2;
-        if key_of(item(middle)?.0)? <= wanted { low = middle } else { high = middle }
+
+    fn pointer(&self, number: usize) -> Option<u32> {
+        word(self.pointers, number * 4)
     }
-    let (found, state) = item(low)?;
-    if !is_leaf {
-        let child = u32::from(half(found, 0)?) << 16 | u32::from(half(found, 2)?);
-        return page_of(child);
+
+    fn item(&self, number: usize) -> Option<&'p [u8]> {
+        self.bytes.get((self.pointer(number)? & 0x7fff) as usize..)
     }
-    let is_it = state == pg_sys::LP_NORMAL && half(found, 6)? & ALTERNATIVE == 0 && key_of(found)? == wanted;
-    let is_twice = low > first && key_of(item(low - 1)?.0)? == wanted;
-    // Nothing of the chain stands behind it, neither here nor on pages to the right.
-    let ends = match (low + 1 < items.len() / 4, above) {
-        (true, _) => key_of(item(low + 1)?.0)?[0] > wanted[0],
-        (false, Some(above)) => above[0] > wanted[0],
-        (false, None) => true,
-    };
-    let row = first_row(found).filter(|row| row.block != u32::MAX)?;
-    (is_it && !is_twice && ends).then_some(Step::Last(row))
+
+    fn key(&self, number: usize) -> Option<[KeyPart; 2]> {
+        key_of(self.item(number)?)
+    }
+
+    /// Not what scans pass over, since one of them found it dead.
+    fn is_live(&self, number: usize) -> bool {
+        self.pointer(number).is_none_or(|pointer| pointer >> 15 & 3 != pg_sys::LP_DEAD)
+    }
+
+    /// The row of a leaf's entry; None for a list of rows.
+    fn row(&self, number: usize) -> Option<Tid> {
+        let item = self.item(number)?;
+        let is_row = self.pointer(number)? >> 15 & 3 == pg_sys::LP_NORMAL && half(item, 6)? & ALTERNATIVE == 0;
+        is_row.then_some(first_row(item)?).filter(|row| row.block != u32::MAX)
+    }
+}
+
+impl Search {
+    fn of(chain: i32, seq: i64) -> Option<Self> {
+        let place = |seq| [KeyPart::Value(i64::from(chain)), KeyPart::Value(seq)];
+        let (wanted, next) = (place(seq), place(seq.checked_add(1)?));
+        Some(Self { wanted, next, entry: None, followers: [None; MAX_FOLLOWERS] })
+    }
+
+    /// From a page of the tree to the next.
+    fn follow(&mut self, block: u32, page: &[u8]) -> Option<Step> {
+        let page = Page::of(page)?;
+        // What is on a page with a right sibling is below its first item.
+        let (first, above) = match page.right {
+            0 => (0, None),
+            _ => (1, Some(page.key(0)?)),
+        };
+        let behind = if self.entry.is_some() {
+            first
+        } else {
+            if above.is_some_and(|above| self.wanted >= above) {
+                return page_of(page.right); // split since we came from above
+            }
+            // The last item that is not above what is wanted; an inner page's first item stands for whatever is below the
+            // second.
+            let (mut low, mut high) = (first, page.count());
+            while high - low > 1 {
+                let middle = low + (high - low) / 2;
+                if page.key(middle)? <= self.wanted { low = middle } else { high = middle }
+            }
+            if !page.is_leaf {
+                let found = page.item(low)?;
+                let child = u32::from(half(found, 0)?) << 16 | u32::from(half(found, 2)?);
+                return page_of(child);
+            }
+            let same = (first..=low).rev().take_while(|number| page.key(*number) == Some(self.wanted));
+            let mut live = same.filter(|number| page.is_live(*number));
+            let (Some(entry), None) = (live.next(), live.next()) else {
+                return None;
+            };
+            self.entry = Some((block, page.row(entry)?));
+            low + 1
+        };
+        if self.gather(&page, behind)? || above.is_none_or(|above| self.is_enough(above)) {
+            return Some(Step::End);
+        }
+        page_of(page.right)
+    }
+
+    /// Notes what follows the entry, from this item of a leaf on; was it all that matters?
+    fn gather(&mut self, page: &Page<'_>, from: usize) -> Option<bool> {
+        for number in (from..page.count()).filter(|number| page.is_live(*number)) {
+            if self.is_enough(page.key(number)?) {
+                return Some(true);
+            }
+            *self.followers.iter_mut().find(|follower| follower.is_none())? = Some(page.row(number)?);
+        }
+        Some(false)
+    }
+
+    /// Does nothing matter any more from this key on? It is another chain's, or behind the next place, and something was seen.
+    fn is_enough(&self, key: [KeyPart; 2]) -> bool {
+        key[0] > self.next[0] || (key > self.next && self.followers[0].is_some())
+    }
 }
 
 /// Is there a visible row with the entry's hash?
@@ -180,6 +277,25 @@ unsafe fn has_hash(table: pg_sys::Relation, tid: Tid, entry: &Entry<'_>) -> bool
         let has = !speculative && !is_null && text::bytes(value).is_some_and(|found| found == entry.hash.as_bytes());
         ReleaseBuffer(buffer);
         has
+    }
+}
+
+/// Is a row visible that an index's entry leads to?
+///
+/// # Safety
+/// An open heap table, and PostgreSQL's errors are caught.
+unsafe fn is_visible(table: pg_sys::Relation, row: Tid) -> bool {
+    // SAFETY: a page of the table, or reading raises; a line pointer that the page has not got leads nowhere.
+    unsafe {
+        let mut tid = pg_sys::ItemPointerData::default();
+        pgrx::itemptr::item_pointer_set_all(&mut tid, row.block, row.offset);
+        let mut tuple = pg_sys::HeapTupleData::default();
+        let buffer = ReadBuffer(table, row.block);
+        LockBuffer(buffer, pg_sys::BUFFER_LOCK_SHARE as i32);
+        let snapshot = snapshot::own_and_committed();
+        let found = heap_hot_search_buffer(&mut tid, table, buffer, snapshot, &mut tuple, core::ptr::null_mut(), true);
+        UnlockReleaseBuffer(buffer);
+        found
     }
 }
 
@@ -217,11 +333,34 @@ mod tests {
     }
 
     fn where_to(page: &[u8], chain: i32, seq: i64) -> String {
-        match follow(page, chain, seq) {
-            None => "perhaps".to_owned(),
-            Some(Step::Page(block)) => format!("page {block}"),
-            Some(Step::Last(row)) => format!("row on {}", row.block),
+        where_both(&[page], chain, seq)
+    }
+
+    /// The same of a leaf and those that follow it.
+    fn where_both(pages: &[&[u8]], chain: i32, seq: i64) -> String {
+        let Some(mut search) = Search::of(chain, seq) else {
+            return "perhaps".to_owned();
+        };
+        let mut step = None;
+        for (page, block) in pages.iter().zip(5..) {
+            step = search.follow(block, page);
         }
+        assert!(search.entry.is_none_or(|(block, _)| block == 5), "the leaf that has the entry");
+        let followers = search.followers.iter().flatten().map(|row| format!(", unless {}", row.block));
+        let entry = search.entry.map(|(_, row)| format!("row on {}{}", row.block, followers.collect::<String>()));
+        match (entry, step) {
+            (_, None) => "perhaps".to_owned(),
+            (None, Some(Step::Page(block))) => format!("page {block}"),
+            (Some(entry), Some(Step::Page(block))) => format!("{entry}, then page {block}"),
+            (entry, Some(Step::End)) => entry.unwrap_or_default(),
+        }
+    }
+
+    /// What a scan does that found the entry's row dead.
+    fn kill(page: &mut [u8], number: usize) {
+        let at = 24 + number * 4;
+        let pointer = word(page, at).map(|pointer| pointer | pg_sys::LP_DEAD << 15);
+        page[at..at + 4].copy_from_slice(&pointer.unwrap_or_default().to_ne_bytes());
     }
 
     #[test]
@@ -229,8 +368,10 @@ mod tests {
         let leaf = page(&[(1, 1, 10), (1, 2, 11), (2, 1, 12), (4, 1, 13), (4, 1, 14)], 0, LEAF_AND_ROOT);
         assert_eq!(where_to(&leaf, 1, 2), "row on 11");
         assert_eq!(where_to(&leaf, 2, 1), "row on 12");
-        // Another follows, none is there, it is there twice.
-        for (chain, seq) in [(1, 1), (1, 3), (0, 1), (3, 1), (4, 1), (5, 1)] {
+        // Another follows.
+        assert_eq!(where_to(&leaf, 1, 1), "row on 10, unless 11");
+        // None is there, it is there twice, none can follow.
+        for (chain, seq) in [(1, 3), (0, 1), (3, 1), (4, 1), (5, 1), (1, i64::MAX)] {
             assert_eq!(where_to(&leaf, chain, seq), "perhaps", "{chain} {seq}");
         }
         for flags in [LEAF_AND_ROOT | DELETED, LEAF_AND_ROOT | HALF_DEAD] {
@@ -241,14 +382,60 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_is_looked_at_as_far_as_the_next_place() {
+        let keys = [(1, 1, 10), (1, 2, 20), (1, 2, 21), (1, 3, 30), (1, 4, 40), (2, 1, 50)];
+        let mut leaf = page(&keys, 0, LEAF_AND_ROOT);
+        assert_eq!(where_to(&leaf, 1, 1), "row on 10, unless 20, unless 21");
+        assert_eq!(where_to(&leaf, 1, 2), "perhaps");
+        // What was found dead counts for nothing.
+        kill(&mut leaf, 1);
+        assert_eq!(where_to(&leaf, 1, 1), "row on 10, unless 21");
+        assert_eq!(where_to(&leaf, 1, 2), "row on 21, unless 30");
+        // The first one behind, if there is none at the next place.
+        kill(&mut leaf, 3);
+        assert_eq!(where_to(&leaf, 1, 2), "row on 21, unless 40");
+        kill(&mut leaf, 4);
+        assert_eq!(where_to(&leaf, 1, 2), "row on 21");
+        assert_eq!(where_to(&leaf, 1, 4), "perhaps");
+        // A list of rows, or too many.
+        let mut list = page(&keys[3..], 0, LEAF_AND_ROOT);
+        let tuple = BLOCK_SIZE - OPAQUE - 2 * 24;
+        list[tuple + 6..][..2].copy_from_slice(&(24 | ALTERNATIVE).to_ne_bytes());
+        assert_eq!(where_to(&list, 1, 3), "perhaps");
+        let many = |count| {
+            let next = (0..count).map(|i| (1, 2, 20 + i));
+            let keys: Vec<_> = [(1, 1, 10)].into_iter().chain(next).chain([(1, 3, 30)]).collect();
+            where_to(&page(&keys, 0, LEAF_AND_ROOT), 1, 1)
+        };
+        assert_eq!(many(4), "row on 10, unless 20, unless 21, unless 22, unless 23");
+        assert_eq!(many(5), "perhaps");
+    }
+
+    #[test]
     fn what_may_stand_on_the_next_page_is_looked_for_there() {
         let leaf = |limit| page(&[(1, 1, 10), (1, 2, 11), limit], 7, LEAF_AND_ROOT);
         // The chain may go on there, or does not.
-        assert_eq!(where_to(&leaf((1, 3, 0)), 1, 2), "perhaps");
+        assert_eq!(where_to(&leaf((1, 3, 0)), 1, 2), "row on 11, then page 7");
+        assert_eq!(where_to(&leaf((1, 9, 0)), 1, 2), "row on 11, then page 7");
         assert_eq!(where_to(&leaf((2, 1, 0)), 1, 2), "row on 11");
         assert_eq!(where_to(&leaf((1, 2, 0)), 1, 2), "page 7");
         assert_eq!(where_to(&leaf((1, 3, 0)), 1, 3), "page 7");
+        // It does, but behind what was seen of the next place; or there may be more of it there.
+        assert_eq!(where_to(&leaf((1, 3, 0)), 1, 1), "row on 10, unless 11");
+        let next = page(&[(1, 1, 10), (1, 2, 11), (1, 2, 0)], 7, LEAF_AND_ROOT);
+        assert_eq!(where_to(&next, 1, 1), "row on 10, unless 11, then page 7");
         assert_eq!(where_to(&page(&[(1, 1, 10), (1, 2, 0)], u32::MAX, LEAF_AND_ROOT), 1, 2), "perhaps");
+
+        let then = |right: &[u8]| where_both(&[&leaf((1, 3, 0)), right], 1, 2);
+        assert_eq!(
+            then(&page(&[(1, 3, 20), (1, 3, 21), (1, 4, 22)], 0, LEAF_AND_ROOT)),
+            "row on 11, unless 20, unless 21"
+        );
+        assert_eq!(then(&page(&[(1, 9, 20), (1, 10, 21)], 0, LEAF_AND_ROOT)), "row on 11, unless 20");
+        assert_eq!(then(&page(&[(2, 1, 20)], 0, LEAF_AND_ROOT)), "row on 11");
+        assert_eq!(then(&page(&[(1, 3, 20), (1, 4, 0)], 8, LEAF_AND_ROOT)), "row on 11, unless 20");
+        assert_eq!(then(&page(&[(1, 3, 20), (1, 3, 0)], 8, LEAF_AND_ROOT)), "row on 11, unless 20, then page 8");
+        assert_eq!(then(&page(&[(1, 3, 20)], 0, LEAF_AND_ROOT | DELETED)), "perhaps");
     }
 
     #[test]

@@ -29,18 +29,28 @@ impl ChainLock {
         self.take(false);
     }
 
-    /// The lock is to live and die with the (sub)transaction, so it is put into that one's resource owner: the current
-    /// one may be a portal's that was opened outside a savepoint, which a failure inside would release too early.
+    /// Gives back a lock that this (sub)transaction has taken and made no use of.
+    pub fn release(&self) {
+        // SAFETY: a well-formed tag.
+        of_transaction(|| unsafe { pg_sys::LockRelease(&self.0, pg_sys::ExclusiveLock as i32, false) });
+    }
+
     fn take(&self, dont_wait: bool) -> pg_sys::LockAcquireResult::Type {
-        // SAFETY: a well-formed tag; a transaction is open, since a trigger runs. When LockAcquire raises, transaction
-        // abort sets CurrentResourceOwner anew.
-        unsafe {
-            let owner = pg_sys::CurrentResourceOwner;
-            pg_sys::CurrentResourceOwner = pg_sys::CurTransactionResourceOwner;
-            let result = pg_sys::LockAcquire(&self.0, pg_sys::ExclusiveLock as i32, false, dont_wait);
-            pg_sys::CurrentResourceOwner = owner;
-            result
-        }
+        // SAFETY: a well-formed tag.
+        of_transaction(|| unsafe { pg_sys::LockAcquire(&self.0, pg_sys::ExclusiveLock as i32, false, dont_wait) })
+    }
+}
+
+/// A chain's lock is to live and die with the (sub)transaction, so it is put into that one's resource owner: the current one may
+/// be a portal's that was opened outside a savepoint, which a failure inside would release too early.
+fn of_transaction<T>(work: impl FnOnce() -> T) -> T {
+    // SAFETY: a transaction is open, since a trigger runs. When `work` raises, transaction abort sets CurrentResourceOwner anew.
+    unsafe {
+        let owner = pg_sys::CurrentResourceOwner;
+        pg_sys::CurrentResourceOwner = pg_sys::CurTransactionResourceOwner;
+        let result = work();
+        pg_sys::CurrentResourceOwner = owner;
+        result
     }
 }
 

@@ -3,6 +3,7 @@
 //! heap of dead entries, rows that were put there by a restore.
 
 mod counts;
+mod littered;
 mod nesting;
 mod protection;
 mod remembered;

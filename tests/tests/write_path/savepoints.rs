@@ -2,7 +2,6 @@
 
 use super::{chains, log, run};
 use notary_tests::{SqlError, err};
-use std::time::Instant;
 
 #[test]
 fn a_rollback_to_a_savepoint_gives_the_places_out_again() {
@@ -126,58 +125,6 @@ fn a_statement_that_is_cut_short_leaves_nothing_and_the_chain_goes_on() {
     assert_eq!(cut.code, "57014", "{cut}");
     run(&mut client, "SET statement_timeout = 0; INSERT INTO audit (id) VALUES (2)");
     assert_eq!(chains(&mut client), ["1: 1 2"]);
-}
-
-#[test]
-fn the_next_row_finds_its_place_behind_many_dead_ones() {
-    let (db, mut client) = log("dead");
-    // A snapshot that is older than the dead rows keeps them where they are.
-    let mut old = db.client();
-    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
-    for length in [1, 63, 64, 65, 1_000, 60_000] {
-        run(&mut client, "INSERT INTO audit (id) VALUES (1)");
-        run(&mut client, &format!("BEGIN; INSERT INTO audit (id) SELECT generate_series(1, {length}); ROLLBACK"));
-        // With what this session remembers, and without.
-        run(&mut client, "INSERT INTO audit (id) VALUES (2)");
-        run(&mut client, &format!("BEGIN; INSERT INTO audit (id) SELECT generate_series(1, {length}); ROLLBACK"));
-        run(&mut db.client(), "INSERT INTO audit (id) VALUES (3)");
-    }
-    assert_eq!(chains(&mut client), ["1: 1 2 3 1 2 3 1 2 3 1 2 3 1 2 3 1 2 3"]);
-
-    let begun = Instant::now();
-    run(&mut client, "INSERT INTO audit (id) SELECT generate_series(1, 2000)");
-    let live = begun.elapsed();
-    run(&mut client, "BEGIN; INSERT INTO audit (id) SELECT generate_series(1, 60000); ROLLBACK");
-    let begun = Instant::now();
-    run(&mut client, "INSERT INTO audit (id) SELECT generate_series(1, 2000)");
-    // Walking the dead for each row would take hundreds of times as long.
-    assert!(begun.elapsed() < live * 20, "{:?} after {live:?}", begun.elapsed());
-    run(&mut old, "COMMIT");
-}
-
-#[test]
-fn many_small_rollbacks_at_one_place_do_not_slow_the_next() {
-    let (db, mut client) = log("small_rollbacks");
-    let mut old = db.client();
-    run(&mut old, "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1");
-    run(
-        &mut client,
-        "BEGIN;
-         DO $$BEGIN
-             FOR i IN 1 .. 3000 LOOP
-                 BEGIN
-                     INSERT INTO audit (id) VALUES (i);
-                     RAISE division_by_zero;
-                 EXCEPTION WHEN division_by_zero THEN NULL;
-                 END;
-             END LOOP;
-             INSERT INTO audit (id) VALUES (1);
-         END$$;
-         COMMIT;
-         INSERT INTO audit (id) VALUES (2)",
-    );
-    assert_eq!(chains(&mut client), ["1: 1 2"]);
-    run(&mut old, "COMMIT");
 }
 
 #[test]
