@@ -138,12 +138,14 @@ fn write_line(plan: &mut Plan, next: Next, row: &Values, line: &mut Vec<u8>) -> 
     let time = context::clock();
     line.clear();
     plan.opening.begin(line, next.chain, next.seq, time, &next.prev);
+    plan.hasher.begin();
+    plan.hasher.feed(line);
     plan.write_row(line, row)?;
     line::end(line);
     if line.len() > line::MAX_LINE {
         return Err(Error::LineTooLong);
     }
-    let hash = Digest::of(line);
+    let hash = plan.hasher.end(line);
     let stamp = Stamp {
         chain: i32::try_from(next.chain).unwrap_or(i32::MAX),
         seq: i64::try_from(next.seq).unwrap_or(i64::MAX),

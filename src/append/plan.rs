@@ -11,7 +11,7 @@ use crate::pg::relation::Rel;
 use crate::pg::row::{NotaryColumns, RowWriter};
 use crate::pg::trigger::Values;
 use crate::pg::tuple::Layout;
-use notary_core::digest::Digest;
+use notary_core::digest::{Digest, Hasher};
 use notary_core::line::Opening;
 use pgrx::pg_sys;
 use std::cell::{Cell, RefCell};
@@ -43,6 +43,8 @@ pub struct Plan {
     pub heads: heads::Shared,
     /// Is the table notary.journal, which only pg_notary writes?
     pub journal: bool,
+    /// Hashes its lines.
+    pub hasher: Hasher,
     writer: RowWriter,
     names: Vec<(usize, String)>,
 }
@@ -111,6 +113,7 @@ impl Plan {
             columns,
             index,
             heads: heads::of(table.oid()),
+            hasher: Hasher::default(),
             writer: RowWriter::of(table)?,
             names: table.columns().into_iter().map(|column| (column.index(), column.name)).collect(),
         })
@@ -124,7 +127,7 @@ impl Plan {
 
     /// Appends the members of `row`.
     pub fn write_row(&mut self, line: &mut Vec<u8>, row: &Values) -> Result<(), Error> {
-        self.writer.write_insert(line, row)
+        self.writer.write_insert(line, row, &mut self.hasher)
     }
 
     /// Where the value of the column at an index stands in the line that was written last; empty for NULL.

@@ -11,9 +11,16 @@ use sha2::{Digest as _, Sha256};
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
 
-/// SHA-256 of texts that begin alike, as the lines of a log do: what their first block came to is kept.
+/// SHA-256 of texts while they are written: each block as soon as it is whole. A block takes its time because each round waits
+/// for the one before it; meanwhile the processor goes on with what is written next. And lines of a log begin alike: what their
+/// first block came to is kept.
 #[derive(Default)]
-pub struct Hasher(Option<([u8; BLOCK], Sha256)>);
+pub struct Hasher {
+    first: Option<([u8; BLOCK], Sha256)>,
+    running: Sha256,
+    /// How many bytes of the text it has.
+    taken: usize,
+}
 
 /// SHA-256 takes 64 bytes at a time.
 const BLOCK: usize = 64;
@@ -66,17 +73,43 @@ impl Digest {
 }
 
 impl Hasher {
-    /// [`Digest::of`] the same bytes.
+    /// Begins a text anew, whatever became of the one before.
+    pub fn begin(&mut self) {
+        self.taken = 0;
+    }
+
+    /// What there is of the text, which began with what was there before.
+    #[inline]
+    pub fn feed(&mut self, text: &[u8]) {
+        if text.len() - self.taken >= BLOCK {
+            self.take(text);
+        }
+    }
+
+    fn take(&mut self, text: &[u8]) {
+        let (blocks, _) = text.as_chunks::<BLOCK>();
+        if let (0, Some(first)) = (self.taken, blocks.first()) {
+            let begun = match &self.first {
+                Some((block, begun)) if block == first => begun,
+                _ => &self.first.insert((*first, Sha256::new_with_prefix(first))).1,
+            };
+            self.running.clone_from(begun);
+            self.taken = BLOCK;
+        }
+        self.running.update(&text[self.taken..blocks.len() * BLOCK]);
+        self.taken = blocks.len() * BLOCK;
+    }
+
+    /// [`Digest::of`] the whole text.
     #[must_use]
-    pub fn digest(&mut self, bytes: &[u8]) -> Digest {
-        let Some((first, rest)) = bytes.split_first_chunk::<BLOCK>() else {
-            return Digest::of(bytes);
-        };
-        let begun = match &self.0 {
-            Some((block, begun)) if block == first => begun.clone(),
-            _ => self.0.insert((*first, Sha256::new_with_prefix(first))).1.clone(),
-        };
-        Digest(begun.chain_update(rest).finalize().into())
+    pub fn end(&mut self, text: &[u8]) -> Digest {
+        self.feed(text);
+        if self.taken == 0 {
+            return Digest::of(text);
+        }
+        self.running.update(&text[self.taken..]);
+        self.taken = 0;
+        Digest(self.running.finalize_reset().into())
     }
 }
 
@@ -167,7 +200,26 @@ mod tests {
             for first in [b'a', b'b', b'b', b'a'] {
                 let mut text = vec![b'x'; length];
                 text.iter_mut().take(1).for_each(|byte| *byte = first);
-                assert_eq!(hasher.digest(&text), Digest::of(&text), "{length} bytes from {first}");
+                hasher.begin();
+                assert_eq!(hasher.end(&text), Digest::of(&text), "{length} bytes from {first}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_may_come_in_any_pieces_and_be_given_up() {
+        let text: Vec<u8> = (0..=250_u8).cycle().take(400).collect();
+        let mut hasher = Hasher::default();
+        for step in [1, 7, 63, 64, 65, 128, 129, 399] {
+            for length in [0, 63, 64, 65, 127, 128, 200, 400] {
+                // One that does not come to its end.
+                hasher.begin();
+                hasher.feed(&text[..300]);
+                hasher.begin();
+                for end in (0..length).step_by(step) {
+                    hasher.feed(&text[..end]);
+                }
+                assert_eq!(hasher.end(&text[..length]), Digest::of(&text[..length]), "{length} bytes, {step} at once");
             }
         }
     }

@@ -4,6 +4,7 @@ use super::relation::{Column, Rel};
 use super::types::{self, PinnedSettings, Writer};
 use super::validate::Shape;
 use crate::error::Error;
+use notary_core::digest::Hasher;
 use notary_core::line;
 use pgrx::pg_sys;
 use std::ops::Range;
@@ -114,22 +115,39 @@ impl RowWriter {
     }
 
     /// Appends the members of `row` for a row that is being inserted into the table this was made for.
-    pub fn write_insert(&mut self, out: &mut Vec<u8>, row: &super::trigger::Values) -> Result<(), Error> {
+    pub fn write_insert(
+        &mut self,
+        out: &mut Vec<u8>,
+        row: &super::trigger::Values,
+        hasher: &mut Hasher,
+    ) -> Result<(), Error> {
         // SAFETY: the row was taken apart by the table's own descriptor, or put together by it; the writer is made anew
         // whenever that changes.
-        unsafe { self.write(out, row.all(), row.nulls()) }
+        unsafe { self.write(out, row.all(), row.nulls(), |line| hasher.feed(line)) }
     }
 
     /// Appends the members of `row` for a row of the table this was made for that is being copied.
     pub fn write_copied(&mut self, out: &mut Vec<u8>, row: &super::rewrite::Row<'_>) -> Result<(), Error> {
         // SAFETY: the row was taken apart by the table's own descriptor.
-        unsafe { self.write(out, row.values, row.nulls) }
+        unsafe { self.write(out, row.values, row.nulls, |_| {}) }
     }
 
     /// Appends the members of `row` for a row that a `heap::Reader` of the table took apart.
     pub fn write_read(&mut self, out: &mut Vec<u8>, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<(), Error> {
         // SAFETY: the reader bounded every value by its row, by the table's own descriptor.
-        unsafe { self.write(out, values, nulls) }
+        unsafe { self.write(out, values, nulls, |_| {}) }
+    }
+
+    /// The same for a line that is hashed.
+    pub fn write_hashed(
+        &mut self,
+        out: &mut Vec<u8>,
+        values: &[pg_sys::Datum],
+        nulls: &[bool],
+        hasher: &mut Hasher,
+    ) -> Result<(), Error> {
+        // SAFETY: as above.
+        unsafe { self.write(out, values, nulls, |line| hasher.feed(line)) }
     }
 
     /// Where the value of the attribute with this index stands in the line that was written last; empty for NULL.
@@ -137,12 +155,18 @@ impl RowWriter {
         self.members.iter().find(|member| member.index == index).map_or(0..0, |member| member.span.clone())
     }
 
-    /// Appends the members of `row`, without its braces. Raises or returns an error when a value cannot be read or the
-    /// line passes the limit.
+    /// Appends the members of `row`, without its braces; `written` is shown the line after each. Raises or returns an error
+    /// when a value cannot be read or the line passes the limit.
     ///
     /// # Safety
     /// `values` and `nulls` are a row of the table this was made for.
-    pub unsafe fn write(&mut self, out: &mut Vec<u8>, values: &[pg_sys::Datum], nulls: &[bool]) -> Result<(), Error> {
+    unsafe fn write(
+        &mut self,
+        out: &mut Vec<u8>,
+        values: &[pg_sys::Datum],
+        nulls: &[bool],
+        mut written: impl FnMut(&[u8]),
+    ) -> Result<(), Error> {
         let _pins = self.pinned.then(PinnedSettings::pin);
         let mut first = true;
         for member in &mut self.members {
@@ -173,6 +197,7 @@ impl RowWriter {
             if out.len() > line::MAX_LINE {
                 return Err(Error::LineTooLong);
             }
+            written(out);
         }
         Ok(())
     }

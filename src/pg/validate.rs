@@ -10,7 +10,7 @@
 use super::heap::alignment;
 use super::jsonb::{ARRAY, CONTAINER, COUNT, ENTRY_TYPE, HAS_OFFSET, NULL, NUMERIC, OBJECT, SCALAR, STRING};
 use super::relation::Rel;
-use super::{compat, index_scan};
+use super::{compat, index_scan, text};
 use pgrx::pg_sys;
 
 /// How the bytes of a type hang together.
@@ -85,7 +85,7 @@ impl Shape {
     }
 
     /// Does a value contradict itself? `toast` is the table's TOAST table. A value with an inner structure comes back
-    /// as a plain one: from TOAST, decompressed. Raises what fetching raises.
+    /// as one that lies in place: from TOAST, decompressed. Raises what fetching raises.
     ///
     /// # Safety
     /// `value` is a non-null Datum of a type with this shape, its own length (for a varlena the one in its header)
@@ -104,6 +104,11 @@ impl Shape {
                 // SAFETY: a varlena within its memory.
                 unsafe { check_header(value, toast)? };
                 let Self::Structured(structure) = self else { return Ok(value) };
+                // SAFETY: as above.
+                let in_place = unsafe { text::bytes(value) };
+                if let Some(checked) = in_place.and_then(|content| structure.check_content(content)) {
+                    return checked.map(|()| value);
+                }
                 // SAFETY: as above; the plain value is as long as its header says, header of four bytes included.
                 unsafe {
                     let plain = pg_sys::pg_detoast_datum(value.cast_mut_ptr());
@@ -227,6 +232,12 @@ fn varlena_len(bytes: &[u8]) -> Result<usize, &'static str> {
     }
 }
 
+/// What is behind the header of a value inside another one, as long as its header says.
+fn content(value: &[u8]) -> Result<&[u8], &'static str> {
+    let header = if value.first().is_some_and(|first| first & 1 == 1) { 1 } else { 4 };
+    value.get(header..).ok_or(CUT)
+}
+
 /// A value inside another one with a header of four bytes, whose content alone counts.
 fn plain(value: &[u8]) -> std::borrow::Cow<'_, [u8]> {
     match value {
@@ -236,13 +247,23 @@ fn plain(value: &[u8]) -> std::borrow::Cow<'_, [u8]> {
 }
 
 impl Structure {
+    /// Checks what is behind the header, whichever that is, where inner alignment counts from there or there is none; None
+    /// where it counts from the header.
+    fn check_content(&self, content: &[u8]) -> Option<Checked> {
+        match self {
+            Self::Numeric => Some(numeric(content)),
+            Self::Jsonb => Some(container(content)),
+            _ => None,
+        }
+    }
+
     /// Checks a plain value, its header of four bytes included, since inner alignment counts from there.
     fn check(&self, bytes: &[u8]) -> Checked {
         match self {
-            Self::Numeric => numeric(bytes),
+            Self::Numeric => numeric(bytes.get(4..).ok_or(CUT)?),
             Self::Inet => inet(bytes),
             Self::Bits => bits(bytes),
-            Self::Jsonb => container(bytes.get(4..).ok_or(CUT)?, true),
+            Self::Jsonb => container(bytes.get(4..).ok_or(CUT)?),
             Self::Array(element) => array(bytes, element),
             Self::Range(oid, element) => range(bytes, *oid, element),
             Self::Multirange(oid, element) => multirange(bytes, *oid, element),
@@ -256,12 +277,11 @@ fn word(bytes: &[u8], at: usize) -> Result<u32, &'static str> {
 }
 
 /// NumericData of utils/adt/numeric.c: the first two bytes say whether two more follow before the digits.
-fn numeric(bytes: &[u8]) -> Checked {
-    let header = bytes.get(4..).and_then(|rest| rest.first_chunk()).ok_or(CUT)?;
+fn numeric(content: &[u8]) -> Checked {
+    let header = content.first_chunk().ok_or(CUT)?;
     let is_short_or_special = u16::from_ne_bytes(*header) & 0x8000 != 0;
-    let digits = bytes.len() - if is_short_or_special { 6 } else { 8.min(bytes.len()) };
-    let fits = (is_short_or_special || bytes.len() >= 8) && digits.is_multiple_of(2);
-    fits.then_some(()).ok_or("a numeric has not the length that its header says")
+    let digits = content.len().checked_sub(if is_short_or_special { 2 } else { 4 });
+    digits.filter(|len| len.is_multiple_of(2)).map(drop).ok_or("a numeric has not the length that its header says")
 }
 
 /// inet_struct of utils/inet.h: family 2 with 4 bytes of address or 3 with 16, and bits.
@@ -284,9 +304,10 @@ fn bits(bytes: &[u8]) -> Checked {
 /// JsonbContainer of utils/jsonb.h: a header word, an entry word for each value (and, in an object, for each key before
 /// them), then the values. Values follow one another without overlapping, so that what is printed is bounded by what is
 /// stored. Containers still to be looked at are kept in a list: nesting has no limit, a stack has.
-fn container(bytes: &[u8], root: bool) -> Checked {
-    let mut open = vec![(bytes, root)];
-    while let Some((bytes, root)) = open.pop() {
+fn container(root: &[u8]) -> Checked {
+    let mut open = Vec::new();
+    let mut next = Some((root, true));
+    while let Some((bytes, root)) = next {
         let header = word(bytes, 0)?;
         let count = (header & COUNT) as usize;
         let is_object = match header & !COUNT {
@@ -312,7 +333,7 @@ fn container(bytes: &[u8], root: bool) -> Checked {
                 STRING => {}
                 NUMERIC => {
                     let aligned = value.get(padding..).ok_or(CUT)?;
-                    numeric(&plain(aligned.get(..varlena_len(aligned)?).ok_or(CUT)?))?;
+                    numeric(content(aligned.get(..varlena_len(aligned)?).ok_or(CUT)?)?)?;
                 }
                 CONTAINER => open.push((value.get(padding..).ok_or(CUT)?, false)),
                 ..=NULL if start == end => {}
@@ -320,6 +341,7 @@ fn container(bytes: &[u8], root: bool) -> Checked {
             }
             start = end;
         }
+        next = open.pop();
     }
     Ok(())
 }

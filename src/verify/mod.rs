@@ -23,6 +23,7 @@ mod parallel_rows;
 mod places;
 mod progress;
 mod record;
+mod rehash;
 mod rows;
 mod sealed;
 mod tracking;

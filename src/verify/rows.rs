@@ -12,6 +12,7 @@ use super::index::Sum;
 use super::parallel;
 use super::progress::Progress;
 use super::record::{decode, encode};
+use super::rehash::Rehash;
 use crate::error::Error;
 use crate::log::{self, Functions, Mark, Segment};
 use crate::pg::heap::{Layout, Reader, Tid};
@@ -22,10 +23,9 @@ use crate::pg::snapshot::Fresh;
 use crate::pg::sort::{Sort, Sorted};
 use crate::pg::{context, subxact};
 use notary_core::chain::{self, Entry, Evidence, Segments, Suspects};
-use notary_core::digest::{Digest, Hasher};
+use notary_core::digest::Digest;
 use notary_core::line::{self, Place};
 use notary_core::{Finding, Problem, Remark};
-use pgrx::pg_sys;
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::ops::Range;
@@ -45,8 +45,7 @@ pub struct Subject<'a> {
     /// Rows older than this have their content taken as it is; their places and links are checked all the same.
     pub since: Option<i64>,
     layout: Layout,
-    writer: RowWriter,
-    hasher: Hasher,
+    rehash: Rehash,
     blocks: u32,
     unread: Unread,
     /// For each page how many rows it has, if these are all that is there (see `Reader::settled`), or else 0.
@@ -91,8 +90,7 @@ impl<'a> Subject<'a> {
             snapshot,
             since,
             layout: Layout::of(rel),
-            writer,
-            hasher: Hasher::default(),
+            rehash: Rehash::of(writer),
             blocks,
             unread: Unread::default(),
             settled: Vec::new(),
@@ -313,7 +311,6 @@ impl<'a> Subject<'a> {
     fn read(&mut self, blocks: Range<u32>, only: Option<u16>) -> Result<Read, String> {
         let mut entries = std::mem::take(&mut self.entries);
         entries.clear();
-        let mut line = Vec::new();
         let mut settled = Vec::new();
         let mut reader = Reader::new(self.rel, &self.layout, self.snapshot);
         for block in blocks {
@@ -322,8 +319,7 @@ impl<'a> Subject<'a> {
                 let read = row.values.map_err(str::to_owned).and_then(|(values, nulls)| {
                     let at = At::new(row.tid, row.root);
                     let stored = rewrite::stored_place(&self.columns, self.rel, values, nulls);
-                    let mut hash =
-                        |place: &Place| rehash(&mut self.writer, &mut self.hasher, place, values, nulls, &mut line);
+                    let mut hash = |place: &Place| self.rehash.digest(place, values, nulls);
                     hashed(self.segments, self.since, entry(stored, at), &mut hash)
                 });
                 match read {
@@ -371,21 +367,6 @@ fn hashed(
     Ok(Entry { computed: Some(computed), ..stored })
 }
 
-fn rehash(
-    writer: &mut RowWriter,
-    hasher: &mut Hasher,
-    place: &Place,
-    values: &[pg_sys::Datum],
-    nulls: &[bool],
-    line: &mut Vec<u8>,
-) -> Result<Digest, String> {
-    line.clear();
-    line::begin(line, place);
-    writer.write_read(line, values, nulls).map_err(|e| e.to_string())?;
-    line::end(line);
-    Ok(hasher.digest(line))
-}
-
 fn entry(stored: NotaryValues, at: At) -> Entry {
     Entry {
         chain: stored.chain,
@@ -429,12 +410,11 @@ impl Evidence for Rows<'_, '_> {
         let found = subxact::attempt(AssertUnwindSafe(move || {
             let AssertUnwindSafe(subject) = subject;
             let mut found = None;
-            let mut line = Vec::new();
-            let Subject { rel, layout, snapshot, writer, hasher, .. } = &mut *subject;
+            let Subject { rel, layout, snapshot, rehash, .. } = &mut *subject;
             let mut reader = Reader::new(rel, layout, snapshot);
             reader.page(tid.block, Some(tid.offset), |row| {
                 if let Ok((values, nulls)) = row.values {
-                    found = rehash(writer, hasher, place, values, nulls, &mut line).ok();
+                    found = rehash.digest(place, values, nulls).ok();
                 }
             });
             found

@@ -52,20 +52,32 @@ pub fn begin(out: &mut Vec<u8>, place: &Place) {
 }
 
 /// What the lines of all entries of a segment begin with, `{"v":1,"log":"6f1c…","segment":1,"chain":`, for a writer of many.
-pub struct Opening(Vec<u8>);
+pub struct Opening {
+    log: LogId,
+    segment: u32,
+    text: Vec<u8>,
+}
 
 impl Opening {
     /// That of a segment of a log.
     #[must_use]
     pub fn of(log: LogId, segment: u32) -> Self {
-        let mut out = Vec::new();
-        write_opening(&mut out, log, segment);
-        Self(out)
+        let mut text = Vec::new();
+        write_opening(&mut text, log, segment);
+        Self { log, segment, text }
+    }
+
+    /// As [`begin`] does, whose ever line it is: what it was made for last is kept for the next.
+    pub fn begin_at(&mut self, out: &mut Vec<u8>, place: &Place) {
+        if (self.log, self.segment) != (place.log, place.segment) {
+            *self = Self::of(place.log, place.segment);
+        }
+        self.begin(out, place.chain, place.seq, place.time, &place.prev);
     }
 
     /// As [`begin`] does.
     pub fn begin(&self, out: &mut Vec<u8>, chain: u32, seq: u64, time: i64, prev: &Digest) {
-        out.extend_from_slice(&self.0);
+        out.extend_from_slice(&self.text);
         write_chain(out, chain, seq, time);
         write_prev(out, prev);
     }

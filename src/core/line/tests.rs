@@ -257,9 +257,17 @@ proptest! {
         id: [u8; 16], segment: u32, chain: u32, seq: u64, time: i64, prev: [u8; 32],
     ) {
         let (log, prev) = (LogId::from_bytes(id), Digest::new(prev));
-        let (mut one, mut other) = (Vec::new(), Vec::new());
-        begin(&mut one, &Place { log, segment, chain, seq, time, prev });
+        let (mut one, mut other, mut another) = (Vec::new(), Vec::new(), Vec::new());
+        let place = Place { log, segment, chain, seq, time, prev };
+        begin(&mut one, &place);
         Opening::of(log, segment).begin(&mut other, chain, seq, time, &prev);
-        prop_assert_eq!(one, other);
+        prop_assert_eq!(&one, &other);
+        // Of one that was kept for another segment, and for this one.
+        let mut kept = Opening::of(log, segment.wrapping_add(1));
+        for _ in 0..2 {
+            another.clear();
+            kept.begin_at(&mut another, &place);
+            prop_assert_eq!(&one, &another);
+        }
     }
 }
