@@ -15,7 +15,7 @@
 //!
 //! The head of a chain nobody remembers is the highest visible entry in the index. After a large rollback that scan would
 //! walk all the dead entries, so it gives up early. Such a chain is littered: whoever goes on with it meets a dead entry at each
-//! place. So another chain is taken, unless there are many littered ones already, or no others; then the head is found by
+//! place. So another chain is taken, unless some were passed by already, or there are no others; then the head is found by
 //! doubling and halving, which a chain without gaps allows.
 
 use super::plan::Plan;
@@ -94,8 +94,8 @@ struct Heads {
 const MAX_HINTS: usize = 10_000;
 /// Dead entries at a chain's end that are looked at one by one; with more of them it is littered.
 const MAX_DEAD: u32 = 64;
-/// How many littered chains are passed by.
-const MAX_LITTERED: usize = 4;
+/// How many littered chains are passed by; the next one is gone on with.
+const MAX_PASSED_BY: usize = 4;
 
 /// What is known of one table's heads. It is borrowed while PostgreSQL is called: the index, locks. No code of a user runs there,
 /// so that nobody else asks for it; and an error that unwinds leaves it as it is, so that rows in flight of statements around the
@@ -198,7 +198,7 @@ impl Heads {
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
-        let mut littered = Vec::new();
+        let mut passed_by = Vec::new();
         for chain in first.into_iter().chain(rest) {
             if self.held.iter().any(|h| h.chain == chain) || !lock(plan, chain).try_acquire() {
                 continue;
@@ -206,17 +206,22 @@ impl Heads {
             let remembered = hint.filter(|h| h.chain == chain);
             match find(plan, chain, remembered, index) {
                 (Sought::Head(head), leaf) => return Ok(self.hold(chain, head, leaf)),
-                (Sought::Damaged, _) => damaged += 1,
-                (Sought::Littered, _) => {
+                (Sought::Littered, _) if passed_by.len() < MAX_PASSED_BY => {
                     lock(plan, chain).release();
-                    littered.push(chain);
-                    if littered.len() > MAX_LITTERED {
-                        break;
+                    passed_by.push(chain);
+                    continue;
+                }
+                (Sought::Littered, _) => {
+                    if let Some(head) = look_up(plan, chain, index) {
+                        return Ok(self.hold(chain, head, None));
                     }
                 }
+                (Sought::Damaged, _) => {}
             }
+            damaged += 1;
         }
-        for chain in littered {
+        // There are no others.
+        for chain in passed_by {
             if lock(plan, chain).try_acquire() {
                 match look_up(plan, chain, index) {
                     Some(head) => return Ok(self.hold(chain, head, None)),

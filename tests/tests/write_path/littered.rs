@@ -1,8 +1,8 @@
 //! Chains whose last entries are many rows that were rolled back and that VACUUM has not removed yet.
 
 use super::{chains, log, log_with, run};
-use notary_tests::Database;
 use notary_tests::verdict::behind_the_guard;
+use notary_tests::{Database, SqlError};
 use postgres::Client;
 use std::time::Instant;
 
@@ -91,6 +91,27 @@ fn littered_chains_are_passed_by_but_not_many_and_not_for_ever() {
     run(&mut client, "VACUUM audit");
     run(&mut db.client(), "INSERT INTO audit (id) VALUES (13)");
     assert!(chains(&mut client)[0].ends_with(" 13"), "{:?}", chains(&mut client));
+}
+
+#[test]
+fn where_there_are_no_other_chains_littered_ones_are_gone_on_with_at_once() {
+    let (db, mut client) = lasting("no_others", ", max_chains => 3");
+    let mut writers = [db.client(), db.client(), db.client()];
+    let each = |writers: &mut [Client; 3], sql: &str| writers.iter_mut().for_each(|writer| run(writer, sql));
+    // Each litters one.
+    each(&mut writers, "BEGIN; INSERT INTO audit (id) SELECT generate_series(1, 2000)");
+    each(&mut writers, "ROLLBACK");
+    // Known and unknown to the session, all at once, and nobody waits but who comes too late.
+    for id in 1..3 {
+        if id == 2 {
+            writers = [db.client(), db.client(), db.client()];
+        }
+        each(&mut writers, &format!("SET lock_timeout = '5s'; BEGIN; INSERT INTO audit (id) VALUES ({id})"));
+        let late = client.batch_execute("SET lock_timeout = '50ms'; INSERT INTO audit (id) VALUES (9)").unwrap_err();
+        assert_eq!(SqlError::of(&late).code, "55P03");
+        each(&mut writers, "COMMIT");
+    }
+    assert_eq!(chains(&mut client), ["1: 1 2", "2: 1 2", "3: 1 2"]);
 }
 
 /// What the index's scans are counted as, sessions that have ended.
