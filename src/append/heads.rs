@@ -20,7 +20,7 @@
 
 use super::plan::Plan;
 use crate::error::Error;
-use crate::pg::chain_end::Leaf;
+use crate::pg::chain_end::{self, Leaf};
 use crate::pg::context::{self, End, Statement};
 use crate::pg::counts::Counts;
 use crate::pg::index::{ChainIndex, Found, Last, Only};
@@ -67,8 +67,17 @@ struct Held {
     /// None: must be looked up.
     head: Option<Head>,
     flight: Option<Flight>,
-    /// Where in the index the last transaction's last entry was.
+    /// Of the entry that was the last one before this transaction.
+    known: Known,
+}
+
+/// What is remembered of a chain's last entry besides.
+#[derive(Clone, Copy, Default)]
+struct Known {
+    /// The leaf of the index that had it, or its predecessor.
     leaf: Option<Leaf>,
+    /// The chain is gone on with although it is littered.
+    littered: bool,
 }
 
 /// The chain that this backend wrote to last, and its last entry as far as known.
@@ -76,8 +85,7 @@ struct Held {
 struct Hint {
     chain: u32,
     head: Option<Head>,
-    /// The leaf of the index that had it, or its predecessor.
-    leaf: Option<Leaf>,
+    known: Known,
 }
 
 #[derive(Default)]
@@ -93,7 +101,7 @@ struct Heads {
 /// A backend that has written to more logs than this forgets the hints of all.
 const MAX_HINTS: usize = 10_000;
 /// Dead entries at a chain's end that are looked at one by one; with more of them it is littered.
-const MAX_DEAD: u32 = 64;
+const MAX_DEAD: u32 = chain_end::MANY;
 /// How many littered chains are passed by; the next one is gone on with.
 const MAX_PASSED_BY: usize = 4;
 
@@ -193,8 +201,9 @@ impl Heads {
     /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
     fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
         // The leaf is taken out: should reading it raise, the next statement goes on without it.
-        let leaf = self.hint.as_mut().and_then(|hint| hint.leaf.take());
-        let hint = self.hint.filter(|h| plan.has(h.chain)).map(|hint| Hint { leaf, ..hint });
+        let leaf = self.hint.as_mut().and_then(|hint| hint.known.leaf.take());
+        let known = |hint: Hint| Known { leaf, ..hint.known };
+        let hint = self.hint.filter(|h| plan.has(h.chain)).map(|hint| Hint { known: known(hint), ..hint });
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
@@ -205,7 +214,7 @@ impl Heads {
             }
             let remembered = hint.filter(|h| h.chain == chain);
             match find(plan, chain, remembered, index) {
-                (Sought::Head(head), leaf) => return Ok(self.hold(chain, head, leaf)),
+                (Sought::Head(head), known) => return Ok(self.hold(chain, head, known)),
                 (Sought::Littered, _) if passed_by.len() < MAX_PASSED_BY => {
                     lock(plan, chain).release();
                     passed_by.push(chain);
@@ -213,7 +222,7 @@ impl Heads {
                 }
                 (Sought::Littered, _) => {
                     if let Some(head) = look_up(plan, chain, index) {
-                        return Ok(self.hold(chain, head, None));
+                        return Ok(self.hold(chain, head, Known::LITTERED));
                     }
                 }
                 (Sought::Damaged, _) => {}
@@ -224,7 +233,7 @@ impl Heads {
         for chain in passed_by {
             if lock(plan, chain).try_acquire() {
                 match look_up(plan, chain, index) {
-                    Some(head) => return Ok(self.hold(chain, head, None)),
+                    Some(head) => return Ok(self.hold(chain, head, Known::LITTERED)),
                     None => damaged += 1,
                 }
             }
@@ -250,17 +259,21 @@ impl Heads {
             let chain = plan.first_chain + (start + offset) % count;
             lock(plan, chain).acquire();
             if let Some(head) = look_up(plan, chain, index) {
-                return Ok(self.hold(chain, head, None));
+                return Ok(self.hold(chain, head, Known::default()));
             }
         }
         Err(Error::NoChain { table: table(), why: "Every chain is damaged.".into() })
     }
 
     /// Notes that the lock of a chain with this head is held.
-    fn hold(&mut self, chain: u32, head: Head, leaf: Option<Leaf>) -> Next {
-        self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None, leaf });
+    fn hold(&mut self, chain: u32, head: Head, known: Known) -> Next {
+        self.held.push(Held { chain, sub: context::subtransaction(), head: Some(head), flight: None, known });
         after(chain, head)
     }
+}
+
+impl Known {
+    const LITTERED: Self = Self { leaf: None, littered: true };
 }
 
 impl Flight {
@@ -320,12 +333,17 @@ fn probe(index: &mut ChainIndex<'_>, chain: u32, seq: u64) -> Option<Found> {
     index.get(i32::try_from(chain).ok()?, i64::try_from(seq).ok()?)
 }
 
-/// The remembered head, if it is stored and nothing follows it; `leaf`: where it may be, and where it was found.
-fn confirm(head: Head, leaf: &mut Option<Leaf>, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+/// The remembered head, if it is stored and nothing follows it, unless the chain has become littered since; `known`: what is
+/// remembered besides, and then what is found.
+fn confirm(head: Head, known: &mut Known, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
     let (number, seq) = (i32::try_from(chain).ok()?, i64::try_from(head.seq).ok().filter(|seq| *seq > 0)?);
-    *leaf = index.ends_with(number, seq, &head.hash, *leaf);
-    if leaf.is_some() {
-        return Some(head);
+    let ending = index.ends_with(number, seq, &head.hash, known.leaf);
+    known.leaf = ending.map(|ending| ending.leaf);
+    if let Some(ending) = ending {
+        // How many a scan would see is for a scan to say.
+        let as_before = known.littered || !ending.crowded;
+        known.littered &= ending.crowded;
+        return as_before.then_some(head);
     }
     // Behind the first dead entry there may be very many, and each transaction would come by them.
     let is_head = match index.only_from(number, seq, 1) {
@@ -347,11 +365,11 @@ enum Sought {
     Damaged,
 }
 
-/// The head of a chain: the remembered one, if it still is, or else what a scan finds; and on which leaf it is, if that is known.
-fn find(plan: &Plan, chain: u32, remembered: Option<Hint>, index: &mut ChainIndex<'_>) -> (Sought, Option<Leaf>) {
-    let mut leaf = remembered.and_then(|hint| hint.leaf);
-    let confirmed = remembered.and_then(|hint| confirm(hint.head?, &mut leaf, chain, index));
-    (confirmed.map_or_else(|| scan(plan, chain, index), Sought::Head), leaf)
+/// The head of a chain: the remembered one, if it still is, or else what a scan finds; and what is known of it besides.
+fn find(plan: &Plan, chain: u32, remembered: Option<Hint>, index: &mut ChainIndex<'_>) -> (Sought, Known) {
+    let mut known = remembered.map_or_else(Known::default, |hint| hint.known);
+    let confirmed = remembered.and_then(|hint| confirm(hint.head?, &mut known, chain, index));
+    (confirmed.map_or_else(|| scan(plan, chain, index), Sought::Head), known)
 }
 
 /// The head of a chain that nothing is known of.
@@ -424,13 +442,13 @@ impl Heads {
         match end {
             End::Committed => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint { chain: held.chain, head: held.last_made(), leaf: held.leaf });
+                    self.hint = Some(Hint { chain: held.chain, head: held.last_made(), known: held.known });
                 }
                 self.held.clear();
             }
             End::RolledBack | End::Prepared => {
                 if let Some(held) = self.held.first() {
-                    self.hint = Some(Hint { chain: held.chain, head: None, leaf: None });
+                    self.hint = Some(Hint { chain: held.chain, head: None, known: Known::default() });
                 }
                 self.held.clear();
             }

@@ -63,11 +63,22 @@ pub struct Entry<'h> {
     pub column: usize,
 }
 
-/// Does its chain end with this entry? None: perhaps not. Else on which leaf; `near` is where it may be.
+/// What is found where a chain ends with an entry.
+#[derive(Clone, Copy)]
+pub struct Ending {
+    pub leaf: Leaf,
+    /// Perhaps more than [`MANY`] entries of rows that were rolled back follow; false: not so many.
+    pub crowded: bool,
+}
+
+/// How many entries behind the last one are many.
+pub const MANY: u32 = 64;
+
+/// Does its chain end with this entry? None: perhaps not. `near` is where it may be.
 ///
 /// `index` is the table's unique index over (notary_chain, notary_seq); both are open with a lock.
-pub fn leaf_of(table: &Rel, index: pg_sys::Relation, entry: &Entry<'_>, near: Option<Leaf>) -> Option<Leaf> {
-    let mut leaf = None;
+pub fn ending(table: &Rel, index: pg_sys::Relation, entry: &Entry<'_>, near: Option<Leaf>) -> Option<Ending> {
+    let mut ending = None;
     // SAFETY: open relations. What is on the closure's stack when PostgreSQL jumps out of it needs no Drop, and nothing in it
     // panics; pins and locks are the resource owner's then.
     unsafe {
@@ -82,10 +93,10 @@ pub fn leaf_of(table: &Rel, index: pg_sys::Relation, entry: &Entry<'_>, near: Op
             };
             let is_last = has_hash(table.raw(), row, entry)
                 && !found.followers.iter().flatten().any(|row| is_visible(table.raw(), *row));
-            leaf = is_last.then_some(Leaf { file, block });
+            ending = is_last.then_some(Ending { leaf: Leaf { file, block }, crowded: found.crowded });
         });
     }
-    leaf
+    ending
 }
 
 /// Where a page leads.
@@ -105,6 +116,8 @@ struct Search {
     entry: Option<(u32, Tid)>,
     /// If one of these is visible, it is not the last.
     followers: [Option<Tid>; MAX_FOLLOWERS],
+    /// Perhaps many follow.
+    crowded: bool,
 }
 
 /// One place is given out again and again to rows that are rolled back, until a scan or VACUUM comes by. With more of them a scan
@@ -197,7 +210,7 @@ impl Search {
     fn of(chain: i32, seq: i64) -> Option<Self> {
         let place = |seq| [KeyPart::Value(i64::from(chain)), KeyPart::Value(seq)];
         let (wanted, next) = (place(seq), place(seq.checked_add(1)?));
-        Some(Self { wanted, next, entry: None, followers: [None; MAX_FOLLOWERS] })
+        Some(Self { wanted, next, entry: None, followers: [None; MAX_FOLLOWERS], crowded: false })
     }
 
     /// From a page of the tree to the next.
@@ -234,10 +247,13 @@ impl Search {
             self.entry = Some((block, page.row(entry)?));
             low + 1
         };
-        if self.gather(&page, behind)? || above.is_none_or(|above| self.is_enough(above)) {
-            return Some(Step::End);
+        let is_enough = self.gather(&page, behind)? || above.is_none_or(|above| self.is_enough(above));
+        if self.followers[0].is_some() {
+            // Those that were found dead already count too: whoever comes by them has less to do, but not nothing.
+            let far = page.key(behind + MANY as usize).or(above);
+            self.crowded |= far.is_some_and(|key| key[0] == self.wanted[0]);
         }
-        page_of(page.right)
+        if is_enough { Some(Step::End) } else { page_of(page.right) }
     }
 
     /// Notes what follows the entry, from this item of a leaf on; was it all that matters?
@@ -409,6 +425,22 @@ mod tests {
         };
         assert_eq!(many(4), "row on 10, unless 20, unless 21, unless 22, unless 23");
         assert_eq!(many(5), "perhaps");
+    }
+
+    #[test]
+    fn many_that_follow_are_a_crowd() {
+        let crowded = |dead: i64, limit: Option<(i32, i64, u32)>| {
+            let behind = (0..dead).map(|i| (1, 2 + i, 20));
+            let keys: Vec<_> = [(1, 1, 10)].into_iter().chain(behind).chain(limit).collect();
+            let page = page(&keys, if limit.is_some() { 7 } else { 0 }, LEAF_AND_ROOT);
+            let mut search = Search::of(1, 1)?;
+            (search.follow(5, &page)? == Step::End).then_some(search.crowded)
+        };
+        assert_eq!([0, 1, 64].map(|dead| crowded(dead, None)), [Some(false); 3]);
+        assert_eq!([65, 200].map(|dead| crowded(dead, None)), [Some(true); 2]);
+        // It may go on on the next page, or does not.
+        assert_eq!([1, 64, 65].map(|dead| crowded(dead, Some((1, 500, 0)))), [Some(true); 3]);
+        assert_eq!([1, 64, 65].map(|dead| crowded(dead, Some((2, 1, 0)))), [Some(false), Some(false), Some(true)]);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! held while its head is looked for, so nobody else can add to it meanwhile.
 
 use super::catalog_scan;
-use super::chain_end::{self, Entry, Leaf};
+use super::chain_end::{self, Ending, Entry, Leaf};
 use super::relation::Rel;
 use super::row::NotaryColumns;
 use super::{compat, snapshot, text};
@@ -91,12 +91,12 @@ impl<'a> ChainIndex<'a> {
         }
     }
 
-    /// Is this entry, with this hash, the last one of its chain? Then on which leaf: a look at some pages, or at one where it is
-    /// `near`, instead of a scan. None: perhaps not.
-    pub fn ends_with(&mut self, chain: i32, seq: i64, hash: &Digest, near: Option<Leaf>) -> Option<Leaf> {
+    /// Is this entry, with this hash, the last one of its chain? A look at some pages, or at one where it is `near`, instead of a
+    /// scan. None: perhaps not.
+    pub fn ends_with(&mut self, chain: i32, seq: i64, hash: &Digest, near: Option<Leaf>) -> Option<Ending> {
         let entry = Entry { chain, seq, hash, column: self.columns.hash };
         let index = self.index();
-        chain_end::leaf_of(self.table, index, &entry, near)
+        chain_end::ending(self.table, index, &entry, near)
     }
 
     /// The highest visible entry of a chain, giving up after `limit` entries that turned out not to be visible.

@@ -94,6 +94,19 @@ fn littered_chains_are_passed_by_but_not_many_and_not_for_ever() {
 }
 
 #[test]
+fn a_chain_that_others_littered_is_left_by_who_remembers_its_end() {
+    let (db, mut client) = lasting("left", "");
+    let mut insert = |id| run(&mut client, &format!("INSERT INTO audit (id) VALUES ({id})"));
+    insert(1);
+    litter(&mut db.client(), 10);
+    insert(2);
+    litter(&mut db.client(), 2_000);
+    insert(3);
+    insert(4);
+    assert_eq!(chains(&mut db.client()), ["1: 1 2", "2: 3 4"]);
+}
+
+#[test]
 fn where_there_are_no_other_chains_littered_ones_are_gone_on_with_at_once() {
     let (db, mut client) = lasting("no_others", ", max_chains => 3");
     let mut writers = [db.client(), db.client(), db.client()];
