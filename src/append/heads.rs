@@ -20,7 +20,7 @@
 
 use super::plan::Plan;
 use crate::error::Error;
-use crate::pg::chain_end::{self, Leaf};
+use crate::pg::chain_end::{Leaf, MANY};
 use crate::pg::context::{self, End, Statement};
 use crate::pg::counts::Counts;
 use crate::pg::index::{ChainIndex, Found, Last, Only};
@@ -100,8 +100,6 @@ struct Heads {
 
 /// A backend that has written to more logs than this forgets the hints of all.
 const MAX_HINTS: usize = 10_000;
-/// Dead entries at a chain's end that are looked at one by one; with more of them it is littered.
-const MAX_DEAD: u32 = chain_end::MANY;
 /// How many littered chains are passed by; the next one is gone on with.
 const MAX_PASSED_BY: usize = 4;
 
@@ -201,9 +199,10 @@ impl Heads {
     /// Takes a chain that this transaction does not use yet: the last one it used, then from the lowest up.
     fn another_chain(&mut self, plan: &Plan, index: &mut ChainIndex<'_>) -> Result<Next, Error> {
         // The leaf is taken out: should reading it raise, the next statement goes on without it.
-        let leaf = self.hint.as_mut().and_then(|hint| hint.known.leaf.take());
-        let known = |hint: Hint| Known { leaf, ..hint.known };
-        let hint = self.hint.filter(|h| plan.has(h.chain)).map(|hint| Hint { known: known(hint), ..hint });
+        let hint = self.hint.filter(|h| plan.has(h.chain));
+        if let Some(hint) = &mut self.hint {
+            hint.known.leaf = None;
+        }
         let first = hint.map(|h| h.chain);
         let rest = (plan.first_chain..=plan.last_chain).filter(|chain| Some(*chain) != first);
         let mut damaged = 0_u32;
@@ -221,7 +220,7 @@ impl Heads {
                     continue;
                 }
                 (Sought::Littered, _) => {
-                    if let Some(head) = look_up(plan, chain, index) {
+                    if let Some(head) = before_litter(plan, chain, index) {
                         return Ok(self.hold(chain, head, Known::LITTERED));
                     }
                 }
@@ -377,7 +376,7 @@ fn scan(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Sought {
     let Ok(number) = i32::try_from(chain) else {
         return Sought::Damaged;
     };
-    match index.last(number, MAX_DEAD) {
+    match index.last(number, MANY) {
         Last::Entry(found) => head_of(found).map_or(Sought::Damaged, Sought::Head),
         Last::None => Sought::Head(before_all(plan)),
         Last::GaveUp => Sought::Littered,
@@ -389,10 +388,15 @@ fn look_up(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> 
     match scan(plan, chain, index) {
         Sought::Head(head) => Some(head),
         Sought::Damaged => None,
-        Sought::Littered => match search(chain, index)? {
-            0 => Some(before_all(plan)),
-            seq => head_of(probe(index, chain, seq)?),
-        },
+        Sought::Littered => before_litter(plan, chain, index),
+    }
+}
+
+/// The head of a chain that is littered.
+fn before_litter(plan: &Plan, chain: u32, index: &mut ChainIndex<'_>) -> Option<Head> {
+    match search(chain, index)? {
+        0 => Some(before_all(plan)),
+        seq => head_of(probe(index, chain, seq)?),
     }
 }
 

@@ -16,6 +16,7 @@ use crate::gucs;
 use crate::journal;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
+use crate::pg::row::KEEP_LINE_BUFFER;
 use crate::pg::trigger::{Insert, Values};
 use crate::pg::tuple::Stamp;
 use crate::pg::{context, inval};
@@ -33,9 +34,6 @@ struct Buffers {
     row: Values,
     line: Vec<u8>,
 }
-
-/// A line's buffer is given back to the allocator when one long row made it larger than this.
-const KEEP_LINE_BUFFER: usize = 1 << 20;
 
 thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
@@ -138,8 +136,7 @@ fn write_line(plan: &mut Plan, next: Next, row: &Values, line: &mut Vec<u8>) -> 
     let time = context::clock();
     line.clear();
     plan.opening.begin(line, next.chain, next.seq, time, &next.prev);
-    plan.hasher.begin();
-    plan.hasher.feed(line);
+    plan.hasher.begin(line);
     plan.write_row(line, row)?;
     line::end(line);
     if line.len() > line::MAX_LINE {

@@ -71,7 +71,7 @@ pub struct Ending {
     pub crowded: bool,
 }
 
-/// How many entries behind the last one are many.
+/// How many entries behind the last one are many: with more that are dead a chain is littered.
 pub const MANY: u32 = 64;
 
 /// Does its chain end with this entry? None: perhaps not. `near` is where it may be.

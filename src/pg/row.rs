@@ -55,6 +55,9 @@ impl NotaryColumns {
     }
 }
 
+/// A line's buffer is given back to the allocator when one long row made it larger than this.
+pub const KEEP_LINE_BUFFER: usize = 1 << 20;
+
 struct Member {
     index: usize,
     key: Vec<u8>,

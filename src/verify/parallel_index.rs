@@ -82,8 +82,9 @@ pub fn confirms(subject: &Subject<'_>, index: pg_sys::Oid, heap: Sum, workers: &
         let (helpers, parts) = parallel::lead(&plan, subject.snapshot, prepare, |team| {
             let helpers = team.workers();
             let takes_part = parallel::leader_takes_part(helpers);
-            let of_leader = || share(&table, &index, &task, workers.key, team.shared);
-            let mut parts = vec![if takes_part { of_leader() } else { Some(<_>::default()) }];
+            let own =
+                if takes_part { share(&table, &index, &task, workers.key, team.shared) } else { Some(<_>::default()) };
+            let mut parts = vec![own];
             let answers = team.answers();
             parts.extend(answers.iter().map(|answer| <Option<_> as Wire>::take(&mut answer.as_slice()).flatten()));
             (helpers, parts)

@@ -1,6 +1,6 @@
 //! What the hash of a stored row should be: its line written again, from its values and its place.
 
-use crate::pg::row::RowWriter;
+use crate::pg::row::{KEEP_LINE_BUFFER, RowWriter};
 use notary_core::LogId;
 use notary_core::digest::{Digest, Hasher};
 use notary_core::line::{self, Opening, Place};
@@ -14,9 +14,6 @@ pub struct Rehash {
     line: Vec<u8>,
 }
 
-/// The line's buffer is given back to the allocator when one long row made it larger than this.
-const KEEP: usize = 1 << 20;
-
 impl Rehash {
     pub fn of(writer: RowWriter) -> Self {
         let opening = Opening::of(LogId::from_bytes([0; 16]), 0);
@@ -29,14 +26,12 @@ impl Rehash {
         let line = &mut self.line;
         line.clear();
         self.opening.begin_at(line, place);
-        self.hasher.begin();
-        self.hasher.feed(line);
+        self.hasher.begin(line);
         self.writer.write_hashed(line, values, nulls, &mut self.hasher).map_err(|e| e.to_string())?;
         line::end(line);
         let digest = self.hasher.end(line);
-        if line.capacity() > KEEP {
-            *line = Vec::new();
-        }
+        line.clear();
+        line.shrink_to(KEEP_LINE_BUFFER);
         Ok(digest)
     }
 }
