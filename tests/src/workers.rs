@@ -34,6 +34,13 @@ pub struct Share {
     pub workers: Vec<u64>,
 }
 
+impl Share {
+    /// How many processes had a part of it.
+    pub fn processes(&self) -> usize {
+        self.workers.iter().chain([&self.leader]).filter(|entries| **entries > 0).count()
+    }
+}
+
 impl Checker {
     /// A superuser's session.
     #[track_caller]
