@@ -11,7 +11,7 @@ CREATE FUNCTION notary.unprotect(log regclass, reason text DEFAULT NULL) RETURNS
     AS 'MODULE_PATHNAME', 'unprotect_wrapper';
 COMMENT ON FUNCTION notary.unprotect(regclass, text) IS 'Ends a log''s protection: verifies it, writes what it found, the chains'' ends and the reason to notary.journal, and drops the triggers. The notary_* columns and their values stay, and changes of tables that are tracked into it go on being recorded in it, of which a WARNING tells; notary.protect goes on as the same log. Errors: 42501 not the owner, 55000 not a log, or the journal while there are others or tracked tables, 42809 a partition (name the partitioned table), 22023 no reason given, 25006 a read-only transaction.';
 
-CREATE FUNCTION notary.forget(log uuid, reason text) RETURNS void
+CREATE FUNCTION notary.forget(log uuid, reason text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'forget_wrapper';

@@ -20,13 +20,13 @@ CREATE FUNCTION notary.track("table" regclass, log regclass, pii name[] DEFAULT 
     AS 'MODULE_PATHNAME', 'track_wrapper';
 COMMENT ON FUNCTION notary.track(regclass, regclass, name[], name[], boolean) IS 'From now on every INSERT, UPDATE, DELETE and TRUNCATE of the table is an event of the log, in the same transaction: action schema.table.insert and so on, resource_type schema.table, resource_id the primary key (of several columns a JSON array), old_value and new_value with the columns; of an UPDATE with those that changed, unless full_rows. Values of columns named as pii stand there as hmac: and 64 hex digits (see notary.pii_key), and the event is flagged; excluded columns do not appear. An UPDATE that changes nothing else makes no event. The table''s owner, who needs INSERT on the log. Errors: 42501 not the owner or no INSERT, 55000 cannot be tracked, is tracked, or not an event log, 42703 no such column, 22023 a column named twice or a NULL, 25006 a read-only transaction.';
 
-CREATE FUNCTION notary.untrack("table" regclass, reason text) RETURNS void
+CREATE FUNCTION notary.untrack("table" regclass, reason text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'untrack_wrapper';
 COMMENT ON FUNCTION notary.untrack(regclass, text) IS 'Ends the recording of a table''s changes and writes that to notary.journal, with the reason. Errors: 42501 not the owner, 55000 not tracked, neither by its triggers nor by the journal, 42809 a partition (name the partitioned table), 22023 no reason given, 25006 a read-only transaction.';
 
-CREATE FUNCTION notary.forget_tracked(relation text, reason text) RETURNS void
+CREATE FUNCTION notary.forget_tracked(relation text, reason text DEFAULT NULL) RETURNS void
     LANGUAGE c VOLATILE PARALLEL UNSAFE
     SET search_path = pg_catalog, pg_temp
     AS 'MODULE_PATHNAME', 'forget_tracked_wrapper';

@@ -42,6 +42,15 @@ impl Action {
     }
 }
 
+/// The reason that must be given for what is written down; `example`: a call that gives one.
+pub fn reason_given<'r>(reason: Option<&'r str>, example: &str) -> Result<&'r str, Error> {
+    reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
+        message: "a reason must be given".into(),
+        detail: "It is written to notary.journal, for the auditors.".into(),
+        hint: format!("For example: SELECT {example}."),
+    })
+}
+
 /// An entry to be written.
 pub struct Entry<'a> {
     /// What was done.

@@ -216,7 +216,7 @@ fn event_log(target: &Rel, functions: &Functions) -> Result<LogId, Error> {
 
 fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(table, "table", "SELECT notary.untrack('customers', 'why');")?;
-    let reason = reason_given(reason)?;
+    let reason = journal::reason_given(reason, "notary.untrack('customers', 'the table moves to another system')")?;
     let functions = access::trigger_functions()?;
     access::ownership(relid, "untrack it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
@@ -260,14 +260,6 @@ fn end(table: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     Ok(())
 }
 
-fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
-    reason.map(str::trim).filter(|reason| !reason.is_empty()).ok_or_else(|| Error::BadArgument {
-        message: "a reason must be given".into(),
-        detail: "It is written to notary.journal, for the auditors.".into(),
-        hint: "For example: SELECT notary.untrack('customers', 'the table moves to another system').".into(),
-    })
-}
-
 /// `told`: what the entry ends, so that it ends no other table's of the same name.
 fn write_end(
     relation: &str,
@@ -292,7 +284,7 @@ fn write_end(
 /// Ends the tracking of tables that are gone, so that they are not missed any more.
 fn forget(relation: Option<&str>, reason: Option<&str>) -> Result<(), Error> {
     let relation = required(relation, "relation", "SELECT notary.forget_tracked('public.customers', 'why');")?;
-    let reason = reason_given(reason)?;
+    let reason = journal::reason_given(reason, "notary.forget_tracked('public.customers', 'ticket 4711: dropped')")?;
     let told: Vec<_> = told::tracked()?.into_iter().filter(|told| told.relation == relation).collect();
     let gone = |told: &Told| !told.here || Rel::try_open(told.table, pg_sys::AccessShareLock).is_none();
     let (gone, there): (Vec<_>, Vec<_>) = told.into_iter().partition(gone);

@@ -148,7 +148,8 @@ fn announce(name: &str, was_a_log: bool, adopted: u64, busy: i64) {
 
 fn unprotect_table(relid: Option<pg_sys::Oid>, reason: Option<&str>) -> Result<(), Error> {
     let relid = required(relid, "log", "the log")?;
-    let reason = reason_given(reason)?;
+    let reason =
+        journal::reason_given(reason, "notary.unprotect('app_audit', 'ticket 4711: correct a column''s type')")?;
     let functions = access::trigger_functions()?;
     access::ownership(relid, "unprotect it")?;
     let rel = Rel::open(relid, pg_sys::AccessExclusiveLock);
@@ -259,7 +260,8 @@ fn log_of(relid: pg_sys::Oid, functions: &Functions) -> Result<Option<LogId>, Er
 
 fn forget_log(log: Option<Uuid>, reason: Option<&str>) -> Result<(), Error> {
     let log = required(log, "log", "the log's uuid")?;
-    let reason = reason_given(reason)?;
+    let example = format!("notary.forget('{log}', 'ticket 4711: dropped, its export is in the archive')");
+    let reason = journal::reason_given(reason, &example)?;
     let id = LogId::from_bytes(*log.as_bytes());
     let functions = access::trigger_functions()?;
     journal_if_missing(pg_sys::InvalidOid, &functions)?;
@@ -311,14 +313,6 @@ fn required<T>(value: Option<T>, name: &str, what: &str) -> Result<T, Error> {
         message: format!("{name} must not be NULL"),
         detail: format!("It is {what}."),
         hint: format!("Name {what}."),
-    })
-}
-
-fn reason_given(reason: Option<&str>) -> Result<&str, Error> {
-    reason.map(str::trim).filter(|r| !r.is_empty()).ok_or_else(|| Error::BadArgument {
-        message: "a reason must be given".into(),
-        detail: "It is written to notary.journal, for the auditors.".into(),
-        hint: "For example: SELECT notary.unprotect('app_audit', 'ticket 4711: correct a column''s type').".into(),
     })
 }
 

@@ -454,3 +454,25 @@ fn rows_with_values_of_others_in_our_columns_are_refused() {
     run(&mut client, "UPDATE t SET notary_chain = NULL; SELECT notary.protect('t')");
     assert_intact(&mut client, "t", 2);
 }
+
+#[test]
+fn who_gives_no_reason_is_told_how_to() {
+    let db = fresh_db("kinds_reason");
+    let mut client = db.client();
+    let log = "11111111-2222-3333-4444-555555555555";
+    run(&mut client, "CREATE TABLE t (a int PRIMARY KEY); SELECT notary.protect('t')");
+    for (function, first) in [("unprotect", "t"), ("forget", log), ("untrack", "t"), ("forget_tracked", "public.t")] {
+        let error = refused(&mut client, &format!("SELECT notary.{function}('{first}')"));
+        let said = [error.code.as_str(), &error.message, &error.detail];
+        assert_eq!(
+            said,
+            ["22023", "a reason must be given", "It is written to notary.journal, for the auditors."],
+            "{function}"
+        );
+        // What it says can be run, and is refused only because there is no such table or log.
+        let call = error.hint.strip_prefix("For example: ").and_then(|hint| hint.strip_suffix('.')).unwrap_or_default();
+        assert!(call.starts_with(&format!("SELECT notary.{function}('")), "{error}");
+        let then = refused(&mut client, call);
+        assert!(then.message != error.message && ["42P01", "22023"].contains(&then.code.as_str()), "{then}");
+    }
+}
