@@ -16,7 +16,7 @@ use crate::gucs;
 use crate::journal;
 use crate::pg::entry::entry_point;
 use crate::pg::relation::Rel;
-use crate::pg::row::KEEP_LINE_BUFFER;
+use crate::pg::row::clear_line;
 use crate::pg::trigger::{Insert, Values};
 use crate::pg::tuple::Stamp;
 use crate::pg::{context, inval};
@@ -59,8 +59,7 @@ fn append(fcinfo: pg_sys::FunctionCallInfo) -> pg_sys::Datum {
     };
     let mut line = buffers.line;
     let tuple = chain_row(&mut row, &mut line).or_raise();
-    line.clear();
-    line.shrink_to(KEEP_LINE_BUFFER);
+    clear_line(&mut line);
     BUFFERS.set(Buffers { row: row.row, line });
     tuple
 }
@@ -97,8 +96,7 @@ impl Entry {
     /// The row is stored.
     pub fn stored(mut self) {
         self.plan.borrow().heads.stored(self.next, self.hash);
-        self.line.clear();
-        self.line.shrink_to(KEEP_LINE_BUFFER);
+        clear_line(&mut self.line);
         BUFFERS.with_borrow_mut(|buffers| buffers.line = self.line);
     }
 }

@@ -55,8 +55,12 @@ impl NotaryColumns {
     }
 }
 
-/// A line's buffer is given back to the allocator when one long row made it larger than this.
-pub const KEEP_LINE_BUFFER: usize = 1 << 20;
+/// Empties a line's buffer for the next row, and gives back what one long row made it larger than a buffer needs to be.
+pub fn clear_line(line: &mut Vec<u8>) {
+    const KEEP: usize = 1 << 20;
+    line.clear();
+    line.shrink_to(KEEP);
+}
 
 struct Member {
     index: usize,

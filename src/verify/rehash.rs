@@ -1,6 +1,6 @@
 //! What the hash of a stored row should be: its line written again, from its values and its place.
 
-use crate::pg::row::{KEEP_LINE_BUFFER, RowWriter};
+use crate::pg::row::{RowWriter, clear_line};
 use notary_core::LogId;
 use notary_core::digest::{Digest, Hasher};
 use notary_core::line::{self, Opening, Place};
@@ -30,8 +30,7 @@ impl Rehash {
         self.writer.write_hashed(line, values, nulls, &mut self.hasher).map_err(|e| e.to_string())?;
         line::end(line);
         let digest = self.hasher.end(line);
-        line.clear();
-        line.shrink_to(KEEP_LINE_BUFFER);
+        clear_line(line);
         Ok(digest)
     }
 }
